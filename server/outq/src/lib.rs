@@ -1,0 +1,1 @@
+//! How many bytes of a TCP connection its peer has not acknowledged.
