@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
+use crate::dialect::{Family, PADDING_BLOCK};
 use crate::fields::{NAME_FIELD_SIZE, NAME_MAX};
+use crate::operations::{Operation, ResponseCode};
 
 /// A field whose bytes or text do not fit its type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -25,4 +27,101 @@ pub enum FieldError {
     /// A name field without a NUL.
     #[error("a name ends with a NUL within {NAME_FIELD_SIZE} bytes, this one does not")]
     NameUnterminated,
+}
+
+/// Bytes that are not what a dialect lays down.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum WireError {
+    /// The bytes begin no request of any dialect that is served here.
+    #[error("bytes 16 to 18 of the request ({:02x} {:02x} {:02x}) are those of no dialect served here", .found[0], .found[1], .found[2])]
+    Unrecognised {
+        /// The version byte and the two after it.
+        found: [u8; 3],
+    },
+    /// The declared size contradicts the operation, in a way that no known program does.
+    #[error(
+        "a {operation} request of family {family} declares {declared} bytes of payload, but has {expected}"
+    )]
+    DeclaredSize {
+        /// What was asked.
+        operation: Operation,
+        /// In which family.
+        family: Family,
+        /// What the header says.
+        declared: u32,
+        /// What the operation makes it.
+        expected: u64,
+    },
+    /// A content is larger than is accepted here.
+    #[error("a content of {claimed} bytes is announced, at most {limit} are accepted")]
+    ContentTooLarge {
+        /// What the request says.
+        claimed: u32,
+        /// What is accepted.
+        limit: u32,
+    },
+    /// A payload is larger than is accepted here.
+    #[error("a payload of {claimed} bytes is announced, at most {limit} are accepted")]
+    PayloadTooLarge {
+        /// What the header says.
+        claimed: u32,
+        /// What is accepted.
+        limit: u32,
+    },
+    /// A structure ends too soon.
+    #[error("a {what} is cut short after {got} bytes")]
+    Truncated {
+        /// The structure.
+        what: &'static str,
+        /// Bytes there are.
+        got: usize,
+    },
+    /// Bytes follow a structure that has its size.
+    #[error("a {what} takes {size} bytes, but there are {got}")]
+    Trailing {
+        /// The structure.
+        what: &'static str,
+        /// Bytes it takes.
+        size: usize,
+        /// Bytes there are.
+        got: usize,
+    },
+    /// More zeros between two requests than any padding has.
+    #[error("more than {} zero bytes stand between two requests", PADDING_BLOCK - 1)]
+    TooManyZeros,
+    /// A message id that should be decimal digits is not.
+    #[error("the message id of this send response should be decimal digits within a u32")]
+    MessageIdDigits,
+    /// The response's code is not the one that the request calls for.
+    #[error("the response has the code {found}, the request calls for {expected}")]
+    UnexpectedCode {
+        /// What came.
+        found: ResponseCode,
+        /// What should have come.
+        expected: ResponseCode,
+    },
+    /// The declared size of a pull fits no way of counting its entries.
+    #[error("a pull response declares {declared} bytes, but its entries make it {found} or more")]
+    PullSize {
+        /// What the header says.
+        declared: u32,
+        /// What there is.
+        found: u64,
+    },
+    /// The family has no such operation.
+    #[error("family {family} has no operation {operation}")]
+    NoSuchOperation {
+        /// What was to be asked.
+        operation: Operation,
+        /// In which family.
+        family: Family,
+    },
+    /// A name of a family, profile or dialect that there is not.
+    #[error("there is no {what} named {name:?}")]
+    UnknownName {
+        /// What was to be named.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
 }

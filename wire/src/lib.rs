@@ -1,8 +1,15 @@
 //! The MessageU wire: bytes to values and back, and nothing else.
 //!
 //! No I/O, clock, randomness, cryptography or async: what is here is pure and builds for any target.
+//!
+//! Begin with [`operations`]: the table of all operations in all dialects.
 #![forbid(unsafe_code)]
 
+pub mod dialect;
 pub mod error;
 pub mod fields;
+pub mod frame;
 pub mod message;
+pub mod operation;
+pub mod operations;
+pub mod response;

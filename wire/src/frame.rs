@@ -1,0 +1,252 @@
+//! Requests from a stream of bytes, in any split, without I/O: push what has come, poll for what it makes.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::dialect::{
+    Deviation, Dialect, Front, PADDING_BLOCK, Pin, Profile, Tail, recognise_front, recognise_tail,
+    tail_matters, without_tail,
+};
+use crate::error::WireError;
+use crate::fields::{CLIENT_ID_SIZE, ClientId};
+use crate::operations::{Operation, Request};
+
+/// Largest request, in bytes, that is held back until its tail has shown which dialect it is in, when neither its
+/// front nor what is remembered of its sender tells. A larger one counts as its family's plain dialect.
+pub const TAIL_WINDOW: u64 = 64 * 1024;
+
+/// A request, as far as it is not content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// The dialect to answer in.
+    pub dialect: Dialect,
+    /// The version byte, as it was on the wire.
+    pub version: u8,
+    /// Who asks, as the header says it.
+    pub client_id: ClientId,
+    /// What is asked.
+    pub request: Request,
+    /// What is wrong with the declared size, if it is a known wrong.
+    pub deviation: Option<Deviation>,
+}
+
+/// What became of the bytes so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Nothing yet: push more.
+    More,
+    /// A request is whole, but padding could still follow that decides on its dialect. Push what comes; if nothing
+    /// does for a moment, poll with `quiet`.
+    Undecided,
+    /// A request. After a send come [`Event::Content`], as often as needed, and [`Event::EndOfContent`].
+    Request(Box<Received>),
+    /// A piece of the content of the send before it.
+    Content(Bytes),
+    /// All content of the send before it has come.
+    EndOfContent,
+}
+
+/// Bytes that are no request. The stream cannot be read any further.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Rejection {
+    /// What is wrong.
+    pub error: WireError,
+    /// Who asked, as the header says it.
+    pub client_id: ClientId,
+    /// The dialect to refuse in.
+    pub dialect: Dialect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// At the beginning of a request, or before it.
+    Front,
+    /// In the content of a send; `filler` bytes follow that mean nothing.
+    Content { left: u32, filler: usize },
+    /// In bytes that mean nothing.
+    Filler { left: usize },
+}
+
+/// Reads requests of all dialects from one stream.
+///
+/// It holds at most [`TAIL_WINDOW`] bytes beside what was pushed last, and reserves nothing for what is only claimed.
+#[derive(Debug)]
+pub struct RequestReader {
+    buffer: BytesMut,
+    pin: Pin,
+    content_limit: u32,
+    state: State,
+    /// Zero bytes that the dialect of the last request puts behind it and that have not come yet.
+    tail: usize,
+    /// Zero bytes passed over since the last request.
+    zeros: u32,
+    begun: bool,
+}
+
+impl RequestReader {
+    /// A reader for a new connection, under a listener's pin; contents above `content_limit` bytes are rejected.
+    #[must_use]
+    pub fn new(pin: Pin, content_limit: u32) -> Self {
+        let buffer = BytesMut::new();
+        Self { buffer, pin, content_limit, state: State::Front, tail: 0, zeros: 0, begun: false }
+    }
+
+    /// Takes bytes that have come.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Where bytes that come can be put without a copy in between.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Whether the stream is inside a request.
+    #[must_use]
+    pub fn is_inside_request(&self) -> bool {
+        match self.state {
+            State::Front => self.buffer.iter().any(|byte| *byte != 0),
+            State::Content { .. } => true,
+            State::Filler { .. } => false,
+        }
+    }
+
+    /// The client id in the header of the next request, as soon as it shows: to look up what is remembered of it.
+    pub fn next_client_id(&mut self) -> Option<ClientId> {
+        self.pass_filler();
+        self.pass_zeros();
+        match self.state {
+            State::Front => self.buffer.first_chunk::<CLIENT_ID_SIZE>().copied().map(ClientId),
+            State::Content { .. } | State::Filler { .. } => None,
+        }
+    }
+
+    /// What the bytes so far make.
+    ///
+    /// `hint` is the profile remembered of the client whose id [`RequestReader::next_client_id`] gave; `quiet` says
+    /// that after [`Event::Undecided`] nothing has come for a while.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when the bytes cannot be read as a request; nothing after them can be read either.
+    pub fn poll(&mut self, hint: Option<&'static Profile>, quiet: bool) -> Result<Event, Rejection> {
+        match self.state {
+            State::Content { left: 0, filler } => {
+                self.state = State::Filler { left: filler };
+                return Ok(Event::EndOfContent);
+            }
+            State::Content { .. } if self.buffer.is_empty() => return Ok(Event::More),
+            State::Content { left, filler } => {
+                let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+                let piece = self.buffer.split_to(wanted.min(self.buffer.len())).freeze();
+                let taken = u32::try_from(piece.len()).unwrap_or(left);
+                self.state = State::Content { left: left - taken, filler };
+                return Ok(Event::Content(piece));
+            }
+            State::Front | State::Filler { .. } => {}
+        }
+        loop {
+            self.pass_filler();
+            self.pass_zeros();
+            if self.zeros >= PADDING_BLOCK {
+                return Err(self.reject(WireError::TooManyZeros, None));
+            }
+            match recognise_front(&self.buffer, hint, self.pin) {
+                Ok(Some(front)) => return self.accept(front, hint, quiet),
+                Ok(None) => return Ok(Event::More),
+                // A zero that belongs to the request before, and came late.
+                Err(WireError::Unrecognised { .. }) if self.begun && self.buffer.first() == Some(&0) => {
+                    self.pass(1);
+                }
+                Err(error) => return Err(self.reject(error, None)),
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        mut front: Front,
+        hint: Option<&'static Profile>,
+        quiet: bool,
+    ) -> Result<Event, Rejection> {
+        let content = front.request.content_size();
+        if content > self.content_limit {
+            let limit = self.content_limit;
+            return Err(self.reject(WireError::ContentTooLarge { claimed: content, limit }, Some(&front)));
+        }
+        let size = u64::try_from(front.size).unwrap_or(u64::MAX);
+        let frame = size + u64::from(content);
+        // A dialect that is remembered needs no proof; where nothing is, a small request waits for its tail.
+        let whole = usize::try_from(frame).ok().and_then(|frame| self.buffer.get(frame..));
+        let dialect = match whole {
+            Some(tail) => match recognise_tail(&front, hint, self.pin, frame, tail, quiet) {
+                Tail::Settled(dialect) => dialect,
+                Tail::Undecided => return Ok(Event::Undecided),
+            },
+            None if hint.is_none() && tail_matters(front.dialect, self.pin) && frame <= TAIL_WINDOW => {
+                return Ok(Event::More);
+            }
+            None => without_tail(&front, self.pin),
+        };
+        let operation = front.request.operation();
+        if dialect != front.dialect {
+            front.dialect = dialect;
+            let payload = self.buffer.get(dialect.request_header_size()..front.size).unwrap_or_default();
+            front.request = Request::decode(operation, payload, dialect.profile)
+                .map_err(|error| self.reject(error, Some(&front)))?;
+        }
+        self.buffer.advance(front.size);
+        self.begun = true;
+        self.zeros = 0;
+        let filler =
+            if dialect.profile.fixed_send.is_some() { dialect.request_tail(operation, frame) } else { 0 };
+        self.tail = if filler > 0 { 0 } else { dialect.request_tail(operation, frame) };
+        self.state = match operation {
+            Operation::SendMessage => State::Content { left: content, filler },
+            _ => State::Front,
+        };
+        let Front { dialect, header, request, deviation, .. } = front;
+        let (version, client_id) = (header.version, header.client_id);
+        Ok(Event::Request(Box::new(Received { dialect, version, client_id, request, deviation })))
+    }
+
+    fn reject(&self, error: WireError, front: Option<&Front>) -> Rejection {
+        let client_id =
+            self.buffer.first_chunk::<CLIENT_ID_SIZE>().copied().map(ClientId).unwrap_or_default();
+        let pinned = self.pin.dialects().next().filter(|_| self.pin.profile.is_some());
+        let family = crate::dialect::Family::E;
+        let dialect = front.map(|front| front.dialect).or(pinned).unwrap_or(Dialect::classic(family));
+        Rejection { error, client_id, dialect }
+    }
+
+    fn pass_filler(&mut self) {
+        if let State::Filler { left } = self.state {
+            let passed = left.min(self.buffer.len());
+            self.buffer.advance(passed);
+            self.state = if passed == left { State::Front } else { State::Filler { left: left - passed } };
+        }
+    }
+
+    /// Passes over zeros that cannot begin a request: those the last request's dialect puts behind it, and those in
+    /// front of which a version byte would be zero too.
+    fn pass_zeros(&mut self) {
+        if self.state != State::Front {
+            return;
+        }
+        while self.tail > 0 && self.buffer.first() == Some(&0) {
+            self.buffer.advance(1);
+            self.tail -= 1;
+        }
+        if !self.buffer.is_empty() {
+            self.tail = 0;
+        }
+        while self.zeros < PADDING_BLOCK && self.buffer.first() == Some(&0) && self.buffer.get(16) == Some(&0)
+        {
+            self.pass(1);
+        }
+    }
+
+    fn pass(&mut self, zeros: u32) {
+        self.buffer.advance(usize::try_from(zeros).unwrap_or(0));
+        self.zeros += zeros;
+    }
+}
