@@ -171,6 +171,16 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_file_is_refused_or_has_the_same_key(at: prop::sample::Index, byte: u8) {
+        let mut file = format!("alice\n{ID}\n{}", base64(72, "\n")).into_bytes();
+        let at = at.index(file.len());
+        file[at] = byte;
+        if let Ok(read) = IdentityFile::parse(&file) {
+            prop_assert_eq!(read.key.public_key(), alice().public_key());
+        }
+    }
+
+    #[test]
     fn a_cut_file_is_refused(keep: prop::sample::Index) {
         let file = format!("alice\n{ID}\n{}", base64(72, "\n"));
         // The last two characters of this key are padding, which may be missing.
