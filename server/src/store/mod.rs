@@ -2,7 +2,10 @@
 //!
 //! Every implementation passes the battery in `tests/store_battery.rs`.
 
-use std::time::SystemTime;
+pub mod memory;
+pub mod sqlite;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,7 +64,7 @@ pub struct UploadId(pub i64);
 pub enum Content {
     /// All of it, at most [`CHUNK_SIZE`] bytes.
     Inline(Bytes),
-    /// Appended chunk by chunk before; the upload is used up.
+    /// Appended chunk by chunk before, and complete. The upload is used up, unless the message is refused.
     Uploaded(UploadId),
 }
 
@@ -108,7 +111,36 @@ pub struct QueueLimits {
 
 impl Default for QueueLimits {
     fn default() -> Self {
-        Self { per_pair: 10_000, policy: QueuePolicy::Reject, per_recipient: 10_000, bytes_per_recipient: 8 << 30 }
+        Self {
+            per_pair: 10_000,
+            policy: QueuePolicy::Reject,
+            per_recipient: 10_000,
+            bytes_per_recipient: 8 << 30,
+        }
+    }
+}
+
+impl QueueLimits {
+    /// How many of the oldest messages from a sender to a recipient have to go so that one can join the `waiting` ones.
+    fn surplus(&self, waiting: u64) -> Result<u64, StoreError> {
+        if waiting < self.per_pair {
+            Ok(0)
+        } else if self.policy == QueuePolicy::DropOldest && self.per_pair > 0 {
+            Ok(waiting - self.per_pair + 1)
+        } else {
+            Err(StoreError::QueueFull("messages from this sender to this recipient"))
+        }
+    }
+
+    /// Whether this much may wait for one recipient.
+    fn allow(&self, messages: u64, bytes: u64) -> Result<(), StoreError> {
+        if messages > self.per_recipient {
+            return Err(StoreError::QueueFull("messages for this recipient"));
+        }
+        if bytes > self.bytes_per_recipient {
+            return Err(StoreError::QueueFull("bytes for this recipient"));
+        }
+        Ok(())
     }
 }
 
@@ -140,20 +172,26 @@ pub enum StoreError {
     /// No such message or upload (any more).
     #[error("no such content")]
     NoSuchContent,
-    /// The storage itself failed: disk full, locked, damaged.
+    /// The caller did not keep to the contract: an error of this program, not of a peer.
+    #[error("the store was misused: {0}")]
+    Misuse(&'static str),
+    /// The storage itself failed: disk full, locked, damaged, closed. Never tells of contents or keys.
     #[error("the storage failed: {0}")]
     Storage(String),
 }
 
 /// Where clients and waiting messages are kept.
 ///
-/// When a method that changes something returns `Ok`, the change is durable, except where it says otherwise.
+/// When a method that changes something returns `Ok`, the change is durable, except where it says otherwise; when it
+/// returns an error, nothing has changed. Every method can fail with [`StoreError::Storage`], and a later call may find
+/// the storage working again. A call that was begun and then dropped may or may not have taken effect.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Adds a client.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`]; [`StoreError::IdTaken`] also when another id has the same first 8 bytes.
+    /// [`StoreError::NameTaken`], where upper and lower case differ; [`StoreError::IdTaken`] also when another id has
+    /// the same first 8 bytes.
     async fn register(&self, client: Client, now: SystemTime) -> Result<(), StoreError>;
 
     /// The client with this id.
@@ -171,7 +209,7 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that a client was here. Durable within seconds, not at once; an unknown id is ignored.
     fn touch(&self, id: ClientId, now: SystemTime);
 
-    /// When a client was last here, as far as is known.
+    /// When a client was last here, to the second, as far as is known.
     async fn last_seen(&self, id: ClientId) -> Result<Option<SystemTime>, StoreError>;
 
     /// How many clients there are besides `asker`.
@@ -186,12 +224,18 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<RosterEntry>, StoreError>;
 
-    /// Begins a content that is too large for one piece.
+    /// Begins a content of `size` bytes that is too large for one piece.
     ///
-    /// `size` is what is announced; it is checked against the recipient's limits at once, and nothing is reserved.
+    /// Nothing is reserved, and limits are checked when the message is enqueued. An upload does not survive a restart.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownClient`] for an unknown recipient.
     async fn begin_upload(&self, to: ClientId, size: u32) -> Result<UploadId, StoreError>;
 
     /// Appends a chunk: exactly [`CHUNK_SIZE`] bytes, but for the last. Need not be durable before the enqueue is.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchContent`], [`StoreError::Misuse`] for a chunk of another size.
     async fn append_chunk(&self, upload: UploadId, chunk: Bytes) -> Result<(), StoreError>;
 
     /// Gives an upload up. Its chunks are erased soon; never fails, as nobody could do better.
@@ -200,12 +244,14 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a message at the end of its recipient's queue.
     ///
     /// # Errors
-    /// [`StoreError::UnknownClient`] for an unknown sender or recipient, [`StoreError::QueueFull`].
+    /// [`StoreError::UnknownClient`] for an unknown sender or recipient; [`StoreError::QueueFull`];
+    /// [`StoreError::NoSuchContent`] for an unknown upload; [`StoreError::Misuse`] for an incomplete one, or more than
+    /// [`CHUNK_SIZE`] bytes inline.
     async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError>;
 
     /// What waits for a client behind `after`: at most `limit` messages, oldest first. Deletes nothing.
     ///
-    /// Contents up to [`CHUNK_SIZE`] come along, until they add up to `inline_budget` bytes.
+    /// Contents up to [`CHUNK_SIZE`] come along, each that still fits into what is left of `inline_budget` bytes.
     async fn pending(
         &self,
         to: ClientId,
@@ -222,9 +268,41 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes messages that have arrived; those of others, and those already gone, are left out.
     ///
-    /// Returns how many it deleted.
+    /// Returns how many it deleted. After an error, some may be deleted.
     async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError>;
 
-    /// Writes down what is not yet durable, and stops.
+    /// Writes down what is not yet durable, and stops: later calls fail.
     async fn close(&self);
+}
+
+/// Bytes of a content's chunk; 0 behind its end.
+fn chunk_size(content_size: u32, index: u32) -> usize {
+    let size = usize::try_from(content_size).unwrap_or(usize::MAX);
+    let start = usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(CHUNK_SIZE);
+    size.saturating_sub(start).min(CHUNK_SIZE)
+}
+
+/// Whether a content goes along with its message; if so, it is taken off the budget.
+fn goes_along(content_size: u32, budget: &mut usize) -> bool {
+    let rest = usize::try_from(content_size)
+        .ok()
+        .filter(|size| *size <= CHUNK_SIZE)
+        .and_then(|size| budget.checked_sub(size));
+    *budget = rest.unwrap_or(*budget);
+    rest.is_some()
+}
+
+/// Whole seconds since 1970 began: how times are kept.
+fn to_unix(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}
+
+/// The time that [`to_unix`] gave; [`UNIX_EPOCH`] for what no [`SystemTime`] can be.
+fn from_unix(seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    time.unwrap_or(UNIX_EPOCH)
 }

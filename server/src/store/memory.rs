@@ -1,0 +1,309 @@
+//! A store that forgets everything when the program ends: for tests, and for trying the server out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use messageu_wire::fields::{CLIENT_ID_SIZE, ClientId, Name};
+use messageu_wire::message::MessageType;
+
+use super::{
+    CHUNK_SIZE, Client, Content, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence,
+    Store, StoreError, UploadId, chunk_size, from_unix, goes_along, to_unix,
+};
+
+/// Clients and messages in memory, behind one lock that is never held across an await.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        // Nothing in here panics halfway through a change, so a poisoned lock guards a sound state.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed { Err(StoreError::Storage("the store is closed".to_owned())) } else { Ok(state) }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn register(&self, client: Client, now: SystemTime) -> Result<(), StoreError> {
+        self.lock()?.register(client, to_unix(now))
+    }
+
+    async fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
+        Ok(self.lock()?.clients.get(&id).map(|record| record.client.clone()))
+    }
+
+    async fn client_by_prefix(&self, prefix: [u8; 8]) -> Result<Option<Client>, StoreError> {
+        Ok(self.lock()?.by_prefix(prefix).map(|record| record.client.clone()))
+    }
+
+    async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
+        self.lock()?.delete_client(id)
+    }
+
+    fn touch(&self, id: ClientId, now: SystemTime) {
+        if let Ok(mut state) = self.lock()
+            && let Some(record) = state.clients.get_mut(&id)
+        {
+            record.last_seen = to_unix(now);
+        }
+    }
+
+    async fn last_seen(&self, id: ClientId) -> Result<Option<SystemTime>, StoreError> {
+        Ok(self.lock()?.clients.get(&id).map(|record| from_unix(record.last_seen)))
+    }
+
+    async fn roster(&self, asker: ClientId) -> Result<RosterExtent, StoreError> {
+        let state = self.lock()?;
+        let others = state.roster.iter().filter(|(_, (id, _))| *id != asker);
+        let (count, last) = others.fold((0, 0), |(count, _), (position, _)| (count + 1, *position));
+        Ok(RosterExtent { count, last })
+    }
+
+    async fn roster_page(
+        &self,
+        asker: ClientId,
+        after: i64,
+        last: i64,
+        limit: usize,
+    ) -> Result<Vec<RosterEntry>, StoreError> {
+        let state = self.lock()?;
+        let behind = state.roster.range(after.saturating_add(1)..);
+        Ok(behind
+            .take_while(|(position, _)| **position <= last)
+            .filter(|(_, (id, _))| *id != asker)
+            .take(limit)
+            .map(|(position, (id, name))| RosterEntry { position: *position, id: *id, name: name.clone() })
+            .collect())
+    }
+
+    async fn begin_upload(&self, to: ClientId, size: u32) -> Result<UploadId, StoreError> {
+        let mut state = self.lock()?;
+        state.known(to)?;
+        state.last_upload += 1;
+        let upload = UploadId(state.last_upload);
+        state.uploads.insert(upload, Upload { announced: size, chunks: Vec::new() });
+        Ok(upload)
+    }
+
+    async fn append_chunk(&self, upload: UploadId, chunk: Bytes) -> Result<(), StoreError> {
+        let mut state = self.lock()?;
+        let upload = state.uploads.get_mut(&upload).ok_or(StoreError::NoSuchContent)?;
+        if chunk.is_empty() || chunk.len() != upload.next_chunk_size() {
+            return Err(StoreError::Misuse("a chunk of a wrong size"));
+        }
+        upload.chunks.push(chunk);
+        Ok(())
+    }
+
+    fn abandon_upload(&self, upload: UploadId) {
+        if let Ok(mut state) = self.lock() {
+            state.uploads.remove(&upload);
+        }
+    }
+
+    async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
+        self.lock()?.enqueue(message, limits)
+    }
+
+    async fn pending(
+        &self,
+        to: ClientId,
+        after: Sequence,
+        limit: usize,
+        mut inline_budget: usize,
+    ) -> Result<Vec<Pending>, StoreError> {
+        let state = self.lock()?;
+        let behind = state.queue(to).filter(|(sequence, _)| *sequence > after);
+        Ok(behind
+            .take(limit)
+            .map(|(sequence, waiting)| Pending {
+                sequence,
+                from: waiting.from,
+                kind: waiting.kind,
+                size: waiting.size,
+                content: goes_along(waiting.size, &mut inline_budget)
+                    .then(|| waiting.chunks.first().cloned().unwrap_or_default()),
+            })
+            .collect())
+    }
+
+    async fn read_content(&self, sequence: Sequence, index: u32) -> Result<Bytes, StoreError> {
+        let state = self.lock()?;
+        let to = state.recipients.get(&sequence).ok_or(StoreError::NoSuchContent)?;
+        let waiting = state.messages.get(&(*to, sequence)).ok_or(StoreError::NoSuchContent)?;
+        let index = usize::try_from(index).map_err(|_| StoreError::NoSuchContent)?;
+        waiting.chunks.get(index).cloned().ok_or(StoreError::NoSuchContent)
+    }
+
+    async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError> {
+        let mut state = self.lock()?;
+        let deleted = sequences.iter().filter(|sequence| state.delete(to, **sequence)).count();
+        Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+    }
+
+    async fn close(&self) {
+        if let Ok(mut state) = self.lock() {
+            *state = State { closed: true, ..State::default() };
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    clients: BTreeMap<ClientId, Record>,
+    roster: BTreeMap<i64, (ClientId, Name)>,
+    last_position: i64,
+    uploads: HashMap<UploadId, Upload>,
+    last_upload: i64,
+    messages: BTreeMap<(ClientId, Sequence), Waiting>,
+    recipients: HashMap<Sequence, ClientId>,
+    last_sequence: i64,
+    closed: bool,
+}
+
+struct Record {
+    client: Client,
+    position: i64,
+    last_seen: i64,
+}
+
+struct Upload {
+    announced: u32,
+    chunks: Vec<Bytes>,
+}
+
+impl Upload {
+    /// 0 when it is complete.
+    fn next_chunk_size(&self) -> usize {
+        u32::try_from(self.chunks.len()).map_or(0, |index| chunk_size(self.announced, index))
+    }
+}
+
+struct Waiting {
+    from: ClientId,
+    kind: MessageType,
+    size: u32,
+    chunks: Vec<Bytes>,
+}
+
+impl State {
+    fn known(&self, id: ClientId) -> Result<(), StoreError> {
+        if self.clients.contains_key(&id) { Ok(()) } else { Err(StoreError::UnknownClient(id)) }
+    }
+
+    fn by_prefix(&self, prefix: [u8; 8]) -> Option<&Record> {
+        let mut first = [0; CLIENT_ID_SIZE];
+        first.iter_mut().zip(prefix).for_each(|(to, from)| *to = from);
+        let (id, record) = self.clients.range(ClientId(first)..).next()?;
+        id.0.starts_with(&prefix).then_some(record)
+    }
+
+    fn register(&mut self, client: Client, now: i64) -> Result<(), StoreError> {
+        if self.roster.values().any(|(_, name)| *name == client.name) {
+            return Err(StoreError::NameTaken);
+        }
+        let (prefix, _) = client.id.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        if self.by_prefix(*prefix).is_some() {
+            return Err(StoreError::IdTaken);
+        }
+        self.last_position += 1;
+        self.roster.insert(self.last_position, (client.id, client.name.clone()));
+        self.clients.insert(client.id, Record { client, position: self.last_position, last_seen: now });
+        Ok(())
+    }
+
+    fn delete_client(&mut self, id: ClientId) -> Result<(), StoreError> {
+        let record = self.clients.remove(&id).ok_or(StoreError::UnknownClient(id))?;
+        self.roster.remove(&record.position);
+        let waiting: Vec<_> = self.queue(id).map(|(sequence, _)| sequence).collect();
+        for sequence in waiting {
+            self.delete(id, sequence);
+        }
+        Ok(())
+    }
+
+    fn queue(&self, to: ClientId) -> impl Iterator<Item = (Sequence, &Waiting)> {
+        let all = (to, Sequence(i64::MIN))..=(to, Sequence(i64::MAX));
+        self.messages.range(all).map(|((_, sequence), waiting)| (*sequence, waiting))
+    }
+
+    fn delete(&mut self, to: ClientId, sequence: Sequence) -> bool {
+        let found = self.messages.remove(&(to, sequence)).is_some();
+        if found {
+            self.recipients.remove(&sequence);
+        }
+        found
+    }
+
+    fn enqueue(&mut self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
+        self.known(message.to)?;
+        self.known(message.from)?;
+        let size = self.size(&message.content)?;
+        for sequence in self.make_room(&message, size, limits)? {
+            self.delete(message.to, sequence);
+        }
+        let chunks = match message.content {
+            Content::Inline(content) if content.is_empty() => Vec::new(),
+            Content::Inline(content) => vec![content],
+            Content::Uploaded(id) => self.uploads.remove(&id).map(|upload| upload.chunks).unwrap_or_default(),
+        };
+        self.last_sequence += 1;
+        let sequence = Sequence(self.last_sequence);
+        self.recipients.insert(sequence, message.to);
+        let waiting = Waiting { from: message.from, kind: message.kind, size, chunks };
+        self.messages.insert((message.to, sequence), waiting);
+        Ok(sequence)
+    }
+
+    fn size(&self, content: &Content) -> Result<u32, StoreError> {
+        match content {
+            Content::Inline(content) => u32::try_from(content.len())
+                .ok()
+                .filter(|_| content.len() <= CHUNK_SIZE)
+                .ok_or(StoreError::Misuse("too much content for one piece")),
+            Content::Uploaded(id) => {
+                let upload = self.uploads.get(id).ok_or(StoreError::NoSuchContent)?;
+                if upload.next_chunk_size() > 0 {
+                    return Err(StoreError::Misuse("an incomplete upload"));
+                }
+                Ok(upload.announced)
+            }
+        }
+    }
+
+    /// The messages that must go for this one. Counts the whole queue: a store for tests can afford that.
+    fn make_room(
+        &self,
+        message: &NewMessage,
+        size: u32,
+        limits: QueueLimits,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        let (mut messages, mut bytes) = (1, u64::from(size));
+        for (_, waiting) in self.queue(message.to) {
+            messages += 1;
+            bytes += u64::from(waiting.size);
+        }
+        let pair = || self.queue(message.to).filter(|(_, waiting)| waiting.from == message.from);
+        let surplus = limits.surplus(pair().map(|_| 1).sum())?;
+        let mut going = Vec::new();
+        for (sequence, waiting) in pair().take(usize::try_from(surplus).unwrap_or(usize::MAX)) {
+            messages -= 1;
+            bytes -= u64::from(waiting.size);
+            going.push(sequence);
+        }
+        limits.allow(messages, bytes)?;
+        Ok(going)
+    }
+}

@@ -1,0 +1,344 @@
+//! What the writer can change, within a transaction that others share.
+//!
+//! Each change looks first and acts then: one that is refused has changed nothing.
+
+use bytes::Bytes;
+use messageu_wire::fields::ClientId;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, named_params};
+
+use super::counters::Counters;
+use super::{chunk_id, reader};
+use crate::store::{
+    CHUNK_SIZE, Client, Content, NewMessage, QueueLimits, Sequence, StoreError, UploadId, chunk_size,
+};
+
+/// Content up to this many bytes is in its message's row; more is in chunks, so that deleting many messages is quick.
+const IN_ROW_MAX: usize = 4_096;
+
+/// Chunks that are erased in one transaction.
+const SWEPT_AT_ONCE: usize = 16;
+
+/// Why a change was not made.
+pub(super) enum Failure {
+    /// It cannot be, as things are; the transaction goes on.
+    Refused(StoreError),
+    /// The storage failed; the transaction is lost.
+    Failed(rusqlite::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A row of another server's database.
+pub(crate) enum Import {
+    /// A client, and when it was last there.
+    Client { client: Client, last_seen: Option<i64> },
+    /// A message, and a digest that tells it from all others.
+    Message { message: NewMessage, digest: [u8; 32] },
+}
+
+/// What became of such a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Imported {
+    Now,
+    Before,
+}
+
+impl Import {
+    /// Bytes that it holds in memory.
+    pub(super) fn cost(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Client { .. } => 0,
+                Self::Message { message, .. } => message.content.bytes_in_memory(),
+            }
+    }
+}
+
+/// A transaction in the course of being made.
+pub(super) struct Changes<'a> {
+    connection: &'a Connection,
+    counters: &'a mut Counters,
+    sweeping: &'a mut bool,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        counters: &'a mut Counters,
+        sweeping: &'a mut bool,
+    ) -> Self {
+        Self { connection, counters, sweeping }
+    }
+
+    pub(super) fn register(&mut self, client: &Client, last_seen: Option<i64>) -> Result<(), Failure> {
+        if self.exists("SELECT EXISTS (SELECT 1 FROM clients WHERE UserName = ?1)", [client.name.as_str()])? {
+            return Err(StoreError::NameTaken.into());
+        }
+        let (prefix, _) = client.id.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let (first, last) = reader::ids_with_prefix(*prefix);
+        if self
+            .exists("SELECT EXISTS (SELECT 1 FROM clients WHERE ID BETWEEN ?1 AND ?2)", (first.0, last.0))?
+        {
+            return Err(StoreError::IdTaken.into());
+        }
+        self.prepare(
+            "INSERT INTO clients (ID, UserName, PublicKey, LastSeen, Profile)
+             VALUES (?1, ?2, ?3, datetime(?4, 'unixepoch'), ?5)",
+        )?
+        .execute((
+            client.id.0,
+            client.name.as_str(),
+            client.public_key.0,
+            last_seen,
+            &client.profile,
+        ))?;
+        Ok(())
+    }
+
+    pub(super) fn delete_client(&mut self, id: ClientId) -> Result<(), Failure> {
+        if self.prepare("DELETE FROM clients WHERE ID = ?1")?.execute([id.0])? == 0 {
+            return Err(StoreError::UnknownClient(id).into());
+        }
+        self.prepare(
+            "INSERT INTO uploads (ID, Announced, Size, Doomed)
+             SELECT Upload, Size, Size, TRUE FROM messages WHERE ToClient = ?1 AND Upload IS NOT NULL",
+        )?
+        .execute([id.0])?;
+        self.prepare("DELETE FROM messages WHERE ToClient = ?1")?.execute([id.0])?;
+        self.counters.forget();
+        *self.sweeping = true;
+        Ok(())
+    }
+
+    pub(super) fn touch(&mut self, id: ClientId, seconds: i64) -> rusqlite::Result<()> {
+        self.prepare("UPDATE clients SET LastSeen = datetime(?2, 'unixepoch') WHERE ID = ?1")?
+            .execute((id.0, seconds))?;
+        Ok(())
+    }
+
+    pub(super) fn begin_upload(&mut self, to: ClientId, size: u32) -> Result<UploadId, Failure> {
+        self.known(to)?;
+        self.prepare("INSERT INTO uploads (Announced, Size) VALUES (?1, 0)")?.execute([size])?;
+        Ok(UploadId(self.connection.last_insert_rowid()))
+    }
+
+    pub(super) fn append_chunk(&mut self, upload: UploadId, chunk: &Bytes) -> Result<(), Failure> {
+        let Progress { announced, size } = self.progress(upload)?;
+        let index = size / u32::try_from(CHUNK_SIZE).unwrap_or(u32::MAX);
+        if size == announced || chunk.len() != chunk_size(announced, index) {
+            return Err(StoreError::Misuse("a chunk of a wrong size").into());
+        }
+        self.prepare("INSERT INTO chunks (ID, Bytes) VALUES (?1, ?2)")?
+            .execute((chunk_id(upload.0, index), chunk.as_ref()))?;
+        self.prepare("UPDATE uploads SET Size = Size + ?2 WHERE ID = ?1")?
+            .execute((upload.0, chunk.len()))?;
+        Ok(())
+    }
+
+    pub(super) fn abandon_upload(&mut self, upload: UploadId) -> Result<(), Failure> {
+        self.prepare("UPDATE uploads SET Doomed = TRUE WHERE ID = ?1")?.execute([upload.0])?;
+        *self.sweeping = true;
+        Ok(())
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        message: &NewMessage,
+        limits: &QueueLimits,
+    ) -> Result<Sequence, Failure> {
+        self.known(message.to)?;
+        self.known(message.from)?;
+        let size = self.content_size(&message.content)?;
+        for sequence in self.make_room(message, size, limits)? {
+            self.delete_message(message.to, sequence)?;
+        }
+        Ok(self.insert_message(message, size)?)
+    }
+
+    pub(super) fn acknowledge(&mut self, to: ClientId, sequences: &[Sequence]) -> Result<u64, Failure> {
+        let mut deleted = 0;
+        for sequence in sequences {
+            deleted += u64::from(self.delete_message(to, *sequence)?);
+        }
+        Ok(deleted)
+    }
+
+    /// Takes a row over. An error of the storage is one of them all.
+    pub(super) fn import(&mut self, row: &Import) -> Result<Result<Imported, StoreError>, Failure> {
+        let imported = match row {
+            Import::Client { client, last_seen } => self.import_client(client, *last_seen),
+            Import::Message { message, digest } => self.import_message(message, digest),
+        };
+        match imported {
+            Ok(imported) => Ok(Ok(imported)),
+            Err(Failure::Refused(error)) => Ok(Err(error)),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// Erases some of the chunks that nobody will read any more. Returns whether there may be more.
+    pub(super) fn sweep(&mut self) -> rusqlite::Result<bool> {
+        let doomed =
+            self.prepare("SELECT ID FROM uploads WHERE Doomed LIMIT 1")?.query_one([], |row| row.get(0));
+        let Some(upload): Option<i64> = doomed.optional()? else { return Ok(false) };
+        let swept = self
+            .prepare(
+                "DELETE FROM chunks WHERE ID IN (SELECT ID FROM chunks WHERE ID BETWEEN ?1 AND ?2 LIMIT ?3)",
+            )?
+            .execute((chunk_id(upload, 0), chunk_id(upload, u16::MAX.into()), SWEPT_AT_ONCE))?;
+        if swept < SWEPT_AT_ONCE {
+            self.prepare("DELETE FROM uploads WHERE ID = ?1")?.execute([upload])?;
+        }
+        Ok(true)
+    }
+
+    fn import_client(&mut self, client: &Client, last_seen: Option<i64>) -> Result<Imported, Failure> {
+        let same = "SELECT EXISTS (SELECT 1 FROM clients WHERE ID = ?1 AND UserName = ?2 AND PublicKey = ?3)";
+        if self.exists(same, (client.id.0, client.name.as_str(), client.public_key.0))? {
+            return Ok(Imported::Before);
+        }
+        self.register(client, last_seen)?;
+        Ok(Imported::Now)
+    }
+
+    /// Unlike a message that is sent, it meets no limits, and its sender may be gone.
+    fn import_message(&mut self, message: &NewMessage, digest: &[u8; 32]) -> Result<Imported, Failure> {
+        if self.exists("SELECT EXISTS (SELECT 1 FROM imports WHERE Digest = ?1)", [digest])? {
+            return Ok(Imported::Before);
+        }
+        self.known(message.to)?;
+        let size = self.content_size(&message.content)?;
+        self.insert_message(message, size)?;
+        self.prepare("INSERT INTO imports (Digest) VALUES (?1)")?.execute([digest])?;
+        Ok(Imported::Now)
+    }
+
+    fn known(&self, id: ClientId) -> Result<(), Failure> {
+        if self.exists("SELECT EXISTS (SELECT 1 FROM clients WHERE ID = ?1)", [id.0])? {
+            Ok(())
+        } else {
+            Err(StoreError::UnknownClient(id).into())
+        }
+    }
+
+    fn progress(&self, upload: UploadId) -> Result<Progress, Failure> {
+        let mut select = self.prepare("SELECT Announced, Size FROM uploads WHERE ID = ?1 AND NOT Doomed")?;
+        let progress = select
+            .query_one([upload.0], |row| Ok(Progress { announced: row.get(0)?, size: row.get(1)? }))
+            .optional()?;
+        Ok(progress.ok_or(StoreError::NoSuchContent)?)
+    }
+
+    fn content_size(&self, content: &Content) -> Result<u32, Failure> {
+        match content {
+            Content::Inline(content) => match u32::try_from(content.len()) {
+                Ok(size) if content.len() <= CHUNK_SIZE => Ok(size),
+                _ => Err(StoreError::Misuse("too much content for one piece").into()),
+            },
+            Content::Uploaded(upload) => {
+                let Progress { announced, size } = self.progress(*upload)?;
+                if size < announced {
+                    return Err(StoreError::Misuse("an incomplete upload").into());
+                }
+                Ok(size)
+            }
+        }
+    }
+
+    /// The messages that must go for this one.
+    fn make_room(
+        &mut self,
+        message: &NewMessage,
+        size: u32,
+        limits: &QueueLimits,
+    ) -> Result<Vec<Sequence>, Failure> {
+        let mut waiting = self.counters.waiting(self.connection, message.to)?;
+        let surplus = limits.surplus(self.counters.pair(self.connection, message.to, message.from)?)?;
+        let mut going = Vec::new();
+        if surplus > 0 {
+            let mut oldest = self.prepare(
+                "SELECT ID, Size FROM messages WHERE ToClient = :to AND FromClient = :from ORDER BY ID LIMIT :limit",
+            )?;
+            let mut rows = oldest
+                .query(named_params! { ":to": message.to.0, ":from": message.from.0, ":limit": surplus })?;
+            while let Some(row) = rows.next()? {
+                going.push(Sequence(row.get(0)?));
+                waiting.messages = waiting.messages.saturating_sub(1);
+                waiting.bytes = waiting.bytes.saturating_sub(row.get(1)?);
+            }
+        }
+        limits.allow(waiting.messages.saturating_add(1), waiting.bytes.saturating_add(size.into()))?;
+        Ok(going)
+    }
+
+    fn insert_message(&mut self, message: &NewMessage, size: u32) -> rusqlite::Result<Sequence> {
+        let (upload, in_row) = match &message.content {
+            Content::Inline(content) if content.len() <= IN_ROW_MAX => (None, content.as_ref()),
+            Content::Inline(content) => (Some(self.store_chunk(content)?), [].as_slice()),
+            Content::Uploaded(upload) => {
+                self.prepare("DELETE FROM uploads WHERE ID = ?1")?.execute([upload.0])?;
+                (Some(upload.0), [].as_slice())
+            }
+        };
+        self.prepare(
+            "INSERT INTO messages (ToClient, FromClient, Type, Size, Upload, Content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((message.to.0, message.from.0, message.kind.0, size, upload, in_row))?;
+        self.counters.added(message.to, message.from, size);
+        Ok(Sequence(self.connection.last_insert_rowid()))
+    }
+
+    /// Stores a content of one chunk. Returns the number of its upload.
+    fn store_chunk(&self, content: &[u8]) -> rusqlite::Result<i64> {
+        // Only for its number, which no other upload will have.
+        self.prepare("INSERT INTO uploads (Announced, Size) VALUES (0, 0)")?.execute([])?;
+        let upload = self.connection.last_insert_rowid();
+        self.prepare("DELETE FROM uploads WHERE ID = ?1")?.execute([upload])?;
+        self.prepare("INSERT INTO chunks (ID, Bytes) VALUES (?1, ?2)")?
+            .execute((chunk_id(upload, 0), content))?;
+        Ok(upload)
+    }
+
+    fn delete_message(&mut self, to: ClientId, sequence: Sequence) -> rusqlite::Result<bool> {
+        let deleted = self
+            .prepare(
+                "DELETE FROM messages WHERE ID = ?1 AND ToClient = ?2 RETURNING FromClient, Size, Upload",
+            )?
+            .query_one((sequence.0, to.0), |row| Ok((ClientId(row.get(0)?), row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((from, size, upload)) = deleted else { return Ok(false) };
+        if let Some(upload) = upload {
+            let upload: i64 = upload;
+            self.prepare("INSERT INTO uploads (ID, Announced, Size, Doomed) VALUES (?1, ?2, ?2, TRUE)")?
+                .execute((upload, size))?;
+            *self.sweeping = true;
+        }
+        self.counters.removed(to, from, size);
+        Ok(true)
+    }
+
+    fn exists(&self, select: &str, values: impl rusqlite::Params) -> rusqlite::Result<bool> {
+        self.prepare(select)?.query_one(values, |row| row.get(0))
+    }
+
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {
+        self.connection.prepare_cached(sql)
+    }
+}
+
+/// How far an upload is, in bytes.
+struct Progress {
+    announced: u32,
+    size: u32,
+}

@@ -1,0 +1,359 @@
+//! The writing side: one thread that owns the one connection that writes.
+//!
+//! It takes all requests that wait into one transaction, so that they share the wait for the disk, and answers them
+//! when that is committed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use messageu_wire::fields::ClientId;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::changes::{Changes, Failure};
+use super::counters::Counters;
+use super::{Options, closed};
+use crate::store::StoreError;
+
+/// Requests that may wait at once, and thereby share a transaction; a large one counts as many.
+const ROOM: u32 = 4_096;
+
+/// Bytes for which a request counts as one more.
+const ROOM_UNIT: usize = 4_096;
+
+/// How long a note that a client was here may stay in memory, and a failed sweep be left alone.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Clients whose visit is noted in memory. A note beyond that is lost: it is worth less than the memory.
+const TOUCHED_MAX: usize = 65_536;
+
+/// Pages after which the log is copied into the database.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// Bytes of log beyond which readers are waited for, so that the log can begin again.
+const LOG_MAX: u64 = 64 << 20;
+
+/// Prepares the connection for writing.
+pub(super) fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_MAX)?;
+    match options.max_pages {
+        Some(pages) => connection.pragma_update(None, "max_page_count", pages),
+        None => Ok(()),
+    }
+}
+
+/// The way to the writing thread.
+pub(super) struct Writer {
+    room: Arc<Semaphore>,
+    touched: Arc<Touched>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    requests: Sender<Box<dyn Request>>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the thread. It holds the lock until it ends.
+    pub(super) fn start(connection: Connection, log: PathBuf, lock: File) -> io::Result<Self> {
+        let touched = Arc::new(Touched::default());
+        let (requests, waiting) = channel();
+        let work = WriterThread {
+            waiting,
+            touched: Arc::clone(&touched),
+            connection,
+            counters: Counters::default(),
+            // The last run may have left something.
+            sweeping: true,
+            flushed: Instant::now(),
+            log,
+            _lock: lock,
+        };
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run())?;
+        let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
+        let running = Mutex::new(Some(Running { requests, thread }));
+        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, running })
+    }
+
+    /// Makes a change that is on disk when this returns. `cost` is how many bytes the request holds.
+    pub(super) async fn durably<T: Send + 'static>(
+        &self,
+        cost: usize,
+        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.request(cost, true, work).await
+    }
+
+    /// Makes a change that the next durable one takes along to the disk.
+    pub(super) async fn soon<T: Send + 'static>(
+        &self,
+        cost: usize,
+        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.request(cost, false, work).await
+    }
+
+    async fn request<T: Send + 'static>(
+        &self,
+        cost: usize,
+        durable: bool,
+        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let units = u32::try_from(1 + cost / ROOM_UNIT).unwrap_or(ROOM).min(ROOM);
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        self.queue(Box::new(Task { work, durable, outcome: None, reply, _room: Some(room) }))?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Asks for a change without waiting for it, or for room: for what is small and cannot be many.
+    pub(super) fn send(&self, work: impl FnMut(&mut Changes<'_>) -> Result<(), Failure> + Send + 'static) {
+        let (reply, _) = oneshot::channel();
+        // Nobody waits for the outcome, so neither for the one of a closed store.
+        let _ = self.queue(Box::new(Task { work, durable: false, outcome: None, reply, _room: None }));
+    }
+
+    fn queue(&self, request: Box<dyn Request>) -> Result<(), StoreError> {
+        let running = self.running();
+        let requests = running.as_ref().map(|running| &running.requests).ok_or_else(closed)?;
+        requests.send(request).map_err(|_| closed())
+    }
+
+    /// The notes that are not yet written down.
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    /// Lets the thread finish what is queued, and waits for its end.
+    pub(super) async fn close(&self) {
+        self.room.close();
+        if let Some(Running { requests, thread }) = self.take_running() {
+            drop(requests);
+            // Fails when the thread or the runtime is gone, and then there is nothing left to wait for.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_running(&self) -> Option<Running> {
+        self.running().take()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(Running { requests, thread }) = self.take_running() {
+            drop(requests);
+            // A thread that panicked has nothing to say here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// When clients were here, as far as that is not yet written down.
+#[derive(Default)]
+pub(super) struct Touched(Mutex<HashMap<ClientId, i64>>);
+
+impl Touched {
+    pub(super) fn note(&self, id: ClientId, seconds: i64) {
+        let mut notes = self.notes();
+        if notes.len() < TOUCHED_MAX || notes.contains_key(&id) {
+            notes.insert(id, seconds);
+        }
+    }
+
+    pub(super) fn of(&self, id: ClientId) -> Option<i64> {
+        self.notes().get(&id).copied()
+    }
+
+    fn all(&self) -> HashMap<ClientId, i64> {
+        self.notes().clone()
+    }
+
+    /// Forgets what was written down, but not what came since.
+    fn forget(&self, written: &HashMap<ClientId, i64>) {
+        self.notes().retain(|id, seconds| written.get(id) != Some(seconds));
+    }
+
+    fn notes(&self) -> MutexGuard<'_, HashMap<ClientId, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something to change, and somebody who waits for the outcome.
+trait Request: Send {
+    /// Whether it must be on disk before it is answered.
+    fn durable(&self) -> bool;
+
+    /// Makes the change within a transaction; may be called again after that was rolled back.
+    fn run(&mut self, changes: &mut Changes<'_>) -> rusqlite::Result<()>;
+
+    /// Tells the outcome, now that the transaction is committed or has failed.
+    fn answer(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
+}
+
+struct Task<T, F> {
+    work: F,
+    durable: bool,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl<T: Send, F: FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send> Request for Task<T, F> {
+    fn durable(&self) -> bool {
+        self.durable
+    }
+
+    fn run(&mut self, changes: &mut Changes<'_>) -> rusqlite::Result<()> {
+        self.outcome = Some(match (self.work)(changes) {
+            Ok(value) => Ok(value),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Failed(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &rusqlite::Error>) {
+        let outcome = match committed {
+            Ok(()) => self.outcome.unwrap_or_else(|| Err(closed())),
+            Err(error) => Err(StoreError::Storage(error.to_string())),
+        };
+        // Who asked may have gone away; the change stays.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+struct WriterThread {
+    waiting: Receiver<Box<dyn Request>>,
+    touched: Arc<Touched>,
+    connection: Connection,
+    counters: Counters,
+    /// Whether there may be chunks to sweep.
+    sweeping: bool,
+    flushed: Instant,
+    log: PathBuf,
+    // Behind the connection, so that it is released after that is closed.
+    _lock: File,
+}
+
+impl WriterThread {
+    fn run(mut self) {
+        loop {
+            let patience = if self.sweeping { Duration::ZERO } else { IDLE };
+            let first = match self.waiting.recv_timeout(patience) {
+                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sweeping = true;
+                    None
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            // As many as there was room for, and that is bounded.
+            let group = first.into_iter().chain(self.waiting.try_iter()).collect();
+            let touched = if self.flushed.elapsed() >= IDLE { self.touched.all() } else { HashMap::new() };
+            self.commit(group, &touched);
+            if self.sweeping {
+                self.sweep();
+            }
+            self.limit_log();
+        }
+        let touched = self.touched.all();
+        self.commit(Vec::new(), &touched);
+        self.checkpoint();
+    }
+
+    /// Makes all changes together; if that fails, each for itself, as one may fail where the others do not.
+    fn commit(&mut self, mut group: Vec<Box<dyn Request>>, touched: &HashMap<ClientId, i64>) {
+        if !touched.is_empty() {
+            self.flushed = Instant::now();
+        } else if group.is_empty() {
+            return;
+        }
+        let committed = self.attempt(&mut group, touched);
+        match &committed {
+            Ok(()) => self.touched.forget(touched),
+            Err(error) => tracing::warn!(%error, requests = group.len(), "a transaction failed"),
+        }
+        // A lock that somebody else holds is in the way of each alike, and has been waited for.
+        let alone =
+            committed.as_ref().is_err_and(|error| error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy));
+        for mut request in group {
+            if alone {
+                let committed = self.attempt(std::slice::from_mut(&mut request), &HashMap::new());
+                request.answer(committed.as_ref().copied());
+            } else {
+                request.answer(committed.as_ref().copied());
+            }
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        group: &mut [Box<dyn Request>],
+        touched: &HashMap<ClientId, i64>,
+    ) -> rusqlite::Result<()> {
+        let durable = !touched.is_empty() || group.iter().any(|request| request.durable());
+        let committed = self.transaction(durable, |changes| {
+            group.iter_mut().try_for_each(|request| request.run(changes))?;
+            touched.iter().try_for_each(|(id, seconds)| changes.touch(*id, *seconds))
+        });
+        if committed.is_err() {
+            self.counters.forget();
+        }
+        committed
+    }
+
+    fn transaction(
+        &mut self,
+        durable: bool,
+        work: impl FnOnce(&mut Changes<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        // Without the wait for the disk, a commit is in the log all the same, and the next wait includes it.
+        self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        work(&mut Changes::new(&transaction, &mut self.counters, &mut self.sweeping))?;
+        transaction.commit()
+    }
+
+    /// Erases a bounded part of what nobody will read any more.
+    fn sweep(&mut self) {
+        let mut more = false;
+        let swept = self.transaction(false, |changes| {
+            more = changes.sweep()?;
+            Ok(())
+        });
+        if let Err(error) = swept {
+            tracing::warn!(%error, "erasing old contents failed; trying again later");
+        }
+        self.sweeping = more;
+    }
+
+    /// Lets the log begin again when readers that overlap have kept it growing.
+    fn limit_log(&self) {
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 2 * LOG_MAX) {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&self) {
+        let truncated = self.connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = truncated {
+            tracing::warn!(%error, "the log could not be copied into the database; the next start will do it");
+        }
+    }
+}
