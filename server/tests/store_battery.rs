@@ -1,4 +1,10 @@
 //! What every store does, one behaviour a test; and behind that, what the SQLite store promises beyond it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what a test cannot go on without"
+)]
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
