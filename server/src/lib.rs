@@ -1,5 +1,43 @@
 //! The MessageU server: it takes messages, keeps them until they have arrived, and cannot read them.
 #![forbid(unsafe_code)]
 
+mod connection;
+mod delivery;
+mod handler;
 pub mod import;
+pub mod limits;
+mod listener;
+pub mod metrics;
+mod relay;
 pub mod store;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use listener::{ListenAddress, ListenAddressError, Listener};
+pub use relay::Relay;
+
+/// Serves these listeners until `shutdown`, then lets what is in flight finish, and closes the store.
+///
+/// Returns when all of it is over, at the latest after the limits' time for shutting down.
+pub async fn run(listeners: Vec<Listener>, relay: Arc<Relay>, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    let seats = listener::Seats::new(relay.limits.clients, relay.limits.clients_per_ip);
+    for listener in listeners {
+        let accepting =
+            listener.accept(Arc::clone(&relay), Arc::clone(&seats), shutdown.clone(), connections.clone());
+        connections.spawn(accepting);
+    }
+    shutdown.cancelled().await;
+    connections.close();
+    if tokio::time::timeout(relay.limits.shutdown, connections.wait()).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "stopping without waiting any longer for what is in flight"
+        );
+    }
+    relay.store.close().await;
+    relay.metrics.log();
+}

@@ -4,6 +4,10 @@ use std::fmt;
 
 use binrw::binrw;
 
+/// Largest content of a message, in bytes: with the longest head that any profile puts before it (28 bytes), the size
+/// of a pull still fits the u32 that declares it.
+pub const CONTENT_MAX: u32 = u32::MAX - 28;
+
 /// The type of a message. Unknown numbers are values; the server refuses them, a client shows them.
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]

@@ -1,0 +1,559 @@
+//! One client's connection: bytes in, requests handled one after the other, answers out in kind.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use messageu_wire::dialect::{Dialect, Pin, Profile};
+use messageu_wire::fields::{ClientId, NameField};
+use messageu_wire::frame::{Event, Received, Rejection, RequestReader};
+use messageu_wire::operation::pull_messages::EntryHead;
+use messageu_wire::operation::{list_clients, pull_messages, send_message};
+use messageu_wire::operations::{Operation, Request};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::Delivery;
+use crate::handler::{Asker, Mail, Outcome, Refusal, check_send, handle};
+use crate::limits::{LINGER, ROSTER_PAGE, TAIL_PATIENCE, WRITE_SIZE};
+use crate::metrics::Metrics;
+use crate::relay::Relay;
+use crate::store::{CHUNK_SIZE, Client, Content, RosterExtent, StoreError, UploadId};
+
+/// Bytes read at once: small requests need no more, contents do.
+const READ_SIZE: usize = 4 * 1024;
+const CONTENT_READ_SIZE: usize = CHUNK_SIZE;
+
+/// How a connection came to its end.
+enum End {
+    /// The peer closed it, or the server is stopping and nothing was in flight.
+    Closed,
+    /// The answer to this dialect's requests ends the connection, or the peer's bytes cannot be read any further: what
+    /// was answered should still reach the peer.
+    Finished,
+    /// It failed, or took too long.
+    Broken(String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Serves one connection until its end.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    pin: Pin,
+    relay: Arc<Relay>,
+    shutdown: CancellationToken,
+) {
+    let reader = RequestReader::new(pin, relay.limits.content);
+    let now = Instant::now();
+    let mut connection = Connection {
+        stream,
+        reader,
+        relay,
+        shutdown,
+        asker: None,
+        served: false,
+        delivery: None,
+        quiet_since: now,
+        request_since: None,
+        request_bytes: 0,
+    };
+    let end = connection.run().await;
+    if let Some(delivery) = connection.delivery.take() {
+        match end {
+            End::Broken(_) => delivery.lost(&connection.relay),
+            // Ours is closed first, since some clients read to the end.
+            End::Closed | End::Finished => {
+                let _ = connection.stream.shutdown().await;
+                connection.await_verdict(delivery).await;
+            }
+        }
+    }
+    match end {
+        End::Closed => {}
+        End::Finished => connection.linger().await,
+        End::Broken(reason) => {
+            tracing::debug!(%peer, reason, "connection broken");
+            // A reset instead of a clean close: an answer that was cut must not look whole.
+            let _ = connection.stream.set_zero_linger();
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    reader: RequestReader,
+    relay: Arc<Relay>,
+    shutdown: CancellationToken,
+    /// The client id last seen in a header, and the client it names.
+    asker: Option<(ClientId, Option<Client>)>,
+    /// Whether a known client has been answered here.
+    served: bool,
+    /// A pull that awaits its verdict.
+    delivery: Option<Delivery>,
+    quiet_since: Instant,
+    request_since: Option<Instant>,
+    request_bytes: u64,
+}
+
+impl Connection {
+    async fn run(&mut self) -> End {
+        loop {
+            let received = match self.next_request().await {
+                Ok(received) => received,
+                Err(end) => return end,
+            };
+            let (dialect, client_id) = (received.dialect, received.client_id);
+            let operation = received.request.operation();
+            if let Some(deviation) = received.deviation {
+                self.relay.metrics.count_deviation(deviation);
+                tracing::debug!(client = %client_id, %deviation, "wrong size let pass");
+            }
+            let result = match self.answer(received).await {
+                Ok(result) => result,
+                Err(end) => return end,
+            };
+            self.relay.metrics.count_request(operation, result.is_err());
+            if let Err(refusal) = result {
+                log_refusal(operation, client_id, &refusal);
+                if let Err(end) = self.write(&dialect.encode_refusal(client_id)).await {
+                    return end;
+                }
+            }
+            self.request_since = None;
+            self.quiet_since = Instant::now();
+            if dialect.profile.closes || self.shutdown.is_cancelled() {
+                return End::Finished;
+            }
+        }
+    }
+
+    /// Waits for a request. `Err` with how the connection ends instead.
+    async fn next_request(&mut self) -> Result<Box<Received>, End> {
+        let mut quiet = false;
+        loop {
+            let hint = self.look_up_asker().await;
+            match self.reader.poll(hint, quiet) {
+                Ok(Event::Request(received)) => return Ok(received),
+                // Where nothing follows, an end of the stream is as quiet as silence; it shows again at the next read.
+                Ok(Event::Undecided) => {
+                    quiet = !matches!(timeout(TAIL_PATIENCE, self.read()).await, Ok(Ok(1..)));
+                }
+                Ok(Event::More | Event::Content(_) | Event::EndOfContent) => {
+                    quiet = false;
+                    if self.read().await? == 0 {
+                        return Err(End::Closed);
+                    }
+                }
+                Err(rejection) => return Err(self.reject(&rejection).await),
+            }
+        }
+    }
+
+    /// The profile remembered of the client in the next header, if its id is there yet and known.
+    async fn look_up_asker(&mut self) -> Option<&'static Profile> {
+        let id = self.reader.next_client_id()?;
+        if self.asker.as_ref().is_none_or(|(looked_up, _)| *looked_up != id) {
+            // An id of 16 printable characters names a client in the profile that shows ids so; nothing else is lost
+            // by trying it here.
+            let client = self.relay.resolve(id, &Profile::ASCII).await.unwrap_or_default();
+            self.asker = Some((id, client));
+        }
+        let (_, client) = self.asker.as_ref()?;
+        client.as_ref().and_then(|client| Profile::named(&client.profile))
+    }
+
+    /// Reads what has come; 0 at the end of the stream. While a pull awaits its verdict, gives it.
+    async fn read(&mut self) -> Result<usize, End> {
+        let inside = self.request_since.is_some();
+        let size = if inside { CONTENT_READ_SIZE } else { READ_SIZE };
+        loop {
+            let deadline = self.deadline();
+            let wake_at =
+                self.delivery.as_ref().map_or(deadline, |delivery| delivery.verdict_at.min(deadline));
+            let shutdown = self.shutdown.clone();
+            let ready = tokio::select! {
+                biased;
+                ready = timeout_at(wake_at, self.stream.readable()) => ready,
+                () = shutdown.cancelled(), if !self.reader.is_inside_request() && !inside => return Err(End::Closed),
+            };
+            let read = match ready {
+                Ok(ready) => {
+                    ready?;
+                    self.reader.buffer_mut().reserve(size);
+                    self.stream.try_read_buf(self.reader.buffer_mut())
+                }
+                Err(_) if Instant::now() >= deadline => {
+                    return Err(End::Broken(if inside { "too slow" } else { "silent for too long" }.into()));
+                }
+                Err(_) => {
+                    if let Some(delivery) = self.delivery.take() {
+                        self.delivery = delivery.silent(&self.stream, &self.relay).await;
+                    }
+                    continue;
+                }
+            };
+            match read {
+                Ok(0) => {
+                    if let Some(delivery) = self.delivery.take() {
+                        delivery.stream_ended(&self.stream, &self.relay).await;
+                    }
+                    return Ok(0);
+                }
+                Ok(bytes) => {
+                    self.request_bytes += u64::try_from(bytes).unwrap_or(0);
+                    if self.reader.is_inside_request() {
+                        if self.request_since.is_none() {
+                            self.request_since = Some(Instant::now());
+                            self.request_bytes = 0;
+                        }
+                        // Only a client that has read its mail goes on to ask for something else.
+                        if let Some(delivery) = self.delivery.take() {
+                            delivery.arrived(&self.relay).await;
+                        }
+                    }
+                    return Ok(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A silent connection holds no memory for what may come.
+                    if self.reader.buffer_mut().is_empty() {
+                        *self.reader.buffer_mut() = BytesMut::new();
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let limits = &self.relay.limits;
+        match self.request_since {
+            Some(since) => since + limits.time_for(self.request_bytes),
+            None if self.served => self.quiet_since + limits.session_idle,
+            None => self.quiet_since + limits.idle,
+        }
+    }
+
+    /// Answers a request; the inner error is a refusal that is still to be written.
+    async fn answer(&mut self, received: Box<Received>) -> Result<Result<(), Refusal>, End> {
+        let Received { dialect, client_id, request, .. } = *received;
+        let client = self.asker.take().and_then(|(id, client)| client.filter(|_| id == client_id));
+        let asker = Asker { client, profile: dialect.profile };
+        if let Some(client) = &asker.client {
+            self.served = true;
+            self.relay.touch(client.id);
+        }
+        let (request, content) = match request {
+            Request::SendMessage(send) => match check_send(&self.relay, &asker, &send).await {
+                Ok(send) => match self.take_content(&send).await? {
+                    Ok(content) => (Request::SendMessage(send), content),
+                    Err(refusal) => return Ok(Err(refusal)),
+                },
+                Err(refusal) => return self.refuse_content(refusal).await.map(Err),
+            },
+            other => (other, Content::Inline(Bytes::new())),
+        };
+        let outcome = handle(&self.relay, &asker, request, content).await;
+        self.asker = asker.client.map(|client| (client_id, Some(client)));
+        match outcome {
+            Ok(outcome) => self.write_outcome(dialect, client_id, outcome).await,
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Takes in the content of a send, whole or chunk by chunk into the store.
+    async fn take_content(&mut self, send: &send_message::Request) -> Result<Result<Content, Refusal>, End> {
+        let whole = usize::try_from(send.size).is_ok_and(|size| size <= CHUNK_SIZE);
+        if whole {
+            let mut content = BytesMut::new();
+            while let Some(piece) = self.next_content().await? {
+                content.extend_from_slice(&piece);
+            }
+            return Ok(Ok(Content::Inline(content.freeze())));
+        }
+        let relay = Arc::clone(&self.relay);
+        let mut upload = match Upload::begin(&relay, send).await {
+            Ok(upload) => upload,
+            Err(error) => return self.refuse_content(error.into()).await.map(Err),
+        };
+        while let Some(piece) = self.next_content().await? {
+            if let Err(error) = upload.append(piece).await {
+                return self.refuse_content(error.into()).await.map(Err);
+            }
+        }
+        match upload.finish().await {
+            Ok(content) => Ok(Ok(content)),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    /// Takes the content of a send that is refused all the same: its sender reads no answer before it has written
+    /// everything, and goes on after it.
+    async fn refuse_content(&mut self, refusal: Refusal) -> Result<Refusal, End> {
+        while self.next_content().await?.is_some() {}
+        Ok(refusal)
+    }
+
+    /// The next piece of the content that is coming in.
+    async fn next_content(&mut self) -> Result<Option<Bytes>, End> {
+        loop {
+            match self.reader.poll(None, false) {
+                Ok(Event::Content(piece)) => return Ok(Some(piece)),
+                Ok(Event::EndOfContent) => return Ok(None),
+                Ok(_) => {
+                    self.request_since.get_or_insert_with(Instant::now);
+                    if self.read().await? == 0 {
+                        return Err(End::Broken("closed inside a content".into()));
+                    }
+                }
+                Err(rejection) => return Err(self.reject(&rejection).await),
+            }
+        }
+    }
+
+    async fn write_outcome(
+        &mut self,
+        dialect: Dialect,
+        client_id: ClientId,
+        outcome: Outcome,
+    ) -> Result<Result<(), Refusal>, End> {
+        match outcome {
+            Outcome::Answer(response) => match dialect.encode_response(&response, client_id) {
+                Some(bytes) => self.write(&bytes).await.map(Ok),
+                None => Ok(Err(Refusal::TooLarge)),
+            },
+            Outcome::Roster(extent) => self.write_roster(dialect, client_id, extent).await,
+            Outcome::Mail(mail) => self.write_mail(dialect, client_id, mail).await,
+        }
+    }
+
+    async fn write_roster(
+        &mut self,
+        dialect: Dialect,
+        client_id: ClientId,
+        extent: RosterExtent,
+    ) -> Result<Result<(), Refusal>, End> {
+        let start = list_clients::declared_size(extent.count)
+            .and_then(|size| dialect.response_start(Operation::ListClients, size, client_id));
+        let Some(start) = start else { return Ok(Err(Refusal::TooLarge)) };
+        let asker = self.asker.as_ref().and_then(|(_, client)| client.as_ref()).map(|client| client.id);
+        let mut answer = Answer::new(dialect, start);
+        let (mut after, mut left) = (i64::MIN, extent.count);
+        while left > 0 {
+            let page = self
+                .relay
+                .store
+                .roster_page(asker.unwrap_or(client_id), after, extent.last, ROSTER_PAGE)
+                .await;
+            let page = match page {
+                Ok(page) if !page.is_empty() => page,
+                // A client was deleted meanwhile, or the store failed: what was announced cannot be kept.
+                Ok(_) => return answer.fail(Refusal::Store(StoreError::NoSuchContent)),
+                Err(error) => return answer.fail(error.into()),
+            };
+            for row in page {
+                after = row.position;
+                left = left.saturating_sub(1);
+                let entry = list_clients::Entry { client_id: row.id, name: NameField::from(&row.name) };
+                entry.encode(dialect.profile, &mut answer.bytes);
+            }
+            self.flush(&mut answer).await?;
+        }
+        self.finish(answer).await.map(Ok)
+    }
+
+    async fn write_mail(
+        &mut self,
+        dialect: Dialect,
+        client_id: ClientId,
+        mail: Mail,
+    ) -> Result<Result<(), Refusal>, End> {
+        let sizes = mail.messages.iter().map(|message| message.size);
+        let start = pull_messages::declared_size(dialect.profile, sizes)
+            .and_then(|size| dialect.response_start(Operation::PullMessages, size, client_id));
+        let Some(start) = start else { return Ok(Err(Refusal::TooLarge)) };
+        let mut answer = Answer::new(dialect, start);
+        for message in &mail.messages {
+            let (from, kind, size) = (message.from, message.kind, message.size);
+            let message_id = Some(message.sequence.message_id());
+            EntryHead { from, message_id, kind, size }.encode(dialect.profile, &mut answer.bytes);
+            if let Some(content) = &message.content {
+                answer.bytes.extend_from_slice(content);
+                self.flush(&mut answer).await?;
+                continue;
+            }
+            for (index, _) in (0..u64::from(size)).step_by(CHUNK_SIZE).enumerate() {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                match self.relay.store.read_content(message.sequence, index).await {
+                    Ok(chunk) => answer.bytes.extend_from_slice(&chunk),
+                    Err(error) => return answer.fail(error.into()),
+                }
+                self.flush(&mut answer).await?;
+            }
+        }
+        let ended_early = self.peer_has_ended();
+        self.finish(answer).await?;
+        self.delivery = Delivery::written(mail, ended_early, &self.relay);
+        Ok(Ok(()))
+    }
+
+    /// Writes what has been gathered, once it is worth a write.
+    async fn flush(&mut self, answer: &mut Answer) -> Result<(), End> {
+        if answer.bytes.len() >= WRITE_SIZE {
+            answer.written += u64::try_from(answer.bytes.len()).unwrap_or(0);
+            self.write(&answer.bytes).await?;
+            answer.bytes.clear();
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, mut answer: Answer) -> Result<(), End> {
+        let written = answer.written + u64::try_from(answer.bytes.len()).unwrap_or(0);
+        let tail = answer.dialect.response_tail(written);
+        answer.bytes.resize(answer.bytes.len() + tail, 0);
+        self.write(&answer.bytes).await
+    }
+
+    /// Whether the peer has closed its side, and nothing is left to read.
+    fn peer_has_ended(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        matches!(SockRef::from(&self.stream).peek(&mut byte), Ok(0))
+    }
+
+    /// Writes, as slowly as the limits let the peer take it.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        for piece in bytes.chunks(WRITE_SIZE) {
+            let time = self.relay.limits.time_for(u64::try_from(piece.len()).unwrap_or(0));
+            match timeout(time, self.stream.write_all(piece)).await {
+                Ok(written) => written?,
+                Err(_) => return Err(End::Broken("takes its answer too slowly".into())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn reject(&mut self, rejection: &Rejection) -> End {
+        Metrics::count(&self.relay.metrics.rejected);
+        tracing::debug!(client = %rejection.client_id, error = %rejection.error, "no request");
+        match self.write(&rejection.dialect.encode_refusal(rejection.client_id)).await {
+            Ok(()) => End::Finished,
+            Err(end) => end,
+        }
+    }
+
+    /// Waits for the verdict on a pull that ends the connection.
+    async fn await_verdict(&mut self, delivery: Delivery) {
+        let mut scrap = [0; 1024];
+        loop {
+            match timeout_at(delivery.verdict_at, self.stream.read(&mut scrap)).await {
+                Ok(Ok(0)) => return delivery.stream_ended(&self.stream, &self.relay).await,
+                // Padding that comes late.
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return delivery.lost(&self.relay),
+                Err(_) => {
+                    if let Some(delivery) = delivery.silent(&self.stream, &self.relay).await {
+                        delivery.lost(&self.relay);
+                        let _ = self.stream.set_zero_linger();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends the connection so that the last answer reaches the peer: a close with unread bytes would be a reset.
+    async fn linger(&mut self) {
+        let _ = self.stream.shutdown().await;
+        let deadline = Instant::now() + self.relay.limits.pull_grace;
+        let mut scrap = [0; READ_SIZE];
+        let mut left = LINGER;
+        while let Ok(Ok(read @ 1..)) = timeout_at(deadline, self.stream.read(&mut scrap)).await {
+            match left.checked_sub(u32::try_from(read).unwrap_or(u32::MAX)) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    }
+}
+
+/// An answer that is written in pieces.
+struct Answer {
+    dialect: Dialect,
+    bytes: Vec<u8>,
+    written: u64,
+}
+
+impl Answer {
+    fn new(dialect: Dialect, start: Vec<u8>) -> Self {
+        Self { dialect, bytes: start, written: 0 }
+    }
+
+    /// The rest cannot be had: a refusal, as long as nothing has been written; then only breaking off is honest.
+    fn fail(self, refusal: Refusal) -> Result<Result<(), Refusal>, End> {
+        if self.written == 0 { Ok(Err(refusal)) } else { Err(End::Broken(refusal.to_string())) }
+    }
+}
+
+/// A large content on its way into the store; given up when it is dropped before its end.
+struct Upload<'a> {
+    relay: &'a Relay,
+    id: Option<UploadId>,
+    chunk: BytesMut,
+}
+
+impl<'a> Upload<'a> {
+    async fn begin(relay: &'a Relay, send: &send_message::Request) -> Result<Self, StoreError> {
+        let id = relay.store.begin_upload(send.to, send.size).await?;
+        Ok(Self { relay, id: Some(id), chunk: BytesMut::new() })
+    }
+
+    async fn append(&mut self, mut piece: Bytes) -> Result<(), StoreError> {
+        while !piece.is_empty() {
+            let room = CHUNK_SIZE - self.chunk.len();
+            self.chunk.extend_from_slice(&piece.split_to(room.min(piece.len())));
+            if self.chunk.len() == CHUNK_SIZE {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let _permit = self.relay.chunks_in_flight.acquire().await;
+        let id = self.id.ok_or(StoreError::NoSuchContent)?;
+        self.relay.store.append_chunk(id, self.chunk.split().freeze()).await
+    }
+
+    async fn finish(mut self) -> Result<Content, StoreError> {
+        if !self.chunk.is_empty() {
+            self.flush().await?;
+        }
+        self.id.take().map(Content::Uploaded).ok_or(StoreError::NoSuchContent)
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.relay.store.abandon_upload(id);
+        }
+    }
+}
+
+fn log_refusal(operation: Operation, client: ClientId, refusal: &Refusal) {
+    if let Refusal::Store(error @ StoreError::Storage(_)) = refusal {
+        tracing::error!(%operation, %client, %error, "refused: nothing was stored");
+    } else {
+        tracing::debug!(%operation, %client, %refusal, "refused");
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether a pull has arrived. Classic pulls delete, and a classic client never says that it has what it was sent, so
+//! the server deletes only on what demonstrates it: the client's next request on the same connection, a clean close,
+//! or silence during which the client's kernel has acknowledged every byte. Whatever else happens, the messages stay.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::handler::Mail;
+use crate::metrics::Metrics;
+use crate::relay::Relay;
+use crate::store::Sequence;
+
+/// How often the kernel is asked whether the bytes of a closed connection have been acknowledged.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long after the end of a stream that was closed for writing early a reset may still follow it.
+const RESET_FOLLOWS_WITHIN: Duration = Duration::from_millis(100);
+
+/// A pull that was written and awaits its verdict. Dropping it leaves the messages where they are.
+pub(crate) struct Delivery {
+    mail: Mail,
+    /// Whether the client had closed its side before the last byte was written: then its end says nothing of whether
+    /// it has read.
+    ended_early: bool,
+    /// When silence becomes the verdict, unless bytes are outstanding.
+    pub(crate) verdict_at: Instant,
+}
+
+impl Delivery {
+    /// A pull whose last byte was just handed to the kernel.
+    pub(crate) fn written(mail: Mail, ended_early: bool, relay: &Relay) -> Option<Self> {
+        let verdict_at = Instant::now() + relay.limits.pull_grace;
+        (!mail.messages.is_empty()).then_some(Self { mail, ended_early, verdict_at })
+    }
+
+    /// It has arrived: the messages can go.
+    pub(crate) async fn arrived(self, relay: &Relay) {
+        let Mail { to, messages, turn } = self.mail;
+        let sequences: Vec<Sequence> = messages.iter().map(|message| message.sequence).collect();
+        // Should the store fail here, the messages are delivered once more, which is the lesser evil.
+        if let Err(error) = relay.store.acknowledge(to, &sequences).await {
+            tracing::error!(client = %to, %error, "delivered messages could not be deleted");
+        }
+        drop(turn);
+    }
+
+    /// It is not known to have arrived: the messages stay for the next pull.
+    pub(crate) fn lost(self, relay: &Relay) {
+        Metrics::count(&relay.metrics.not_arrived);
+        tracing::info!(client = %self.mail.to, messages = self.mail.messages.len(), "a pull did not arrive");
+    }
+
+    /// The stream has ended behind the pull: cleanly, if the kernel has every byte acknowledged and no reset follows.
+    pub(crate) async fn stream_ended(self, stream: &TcpStream, relay: &Relay) {
+        let settled = Instant::now() + if self.ended_early { RESET_FOLLOWS_WITHIN } else { Duration::ZERO };
+        let deadline = self.verdict_at.max(settled);
+        loop {
+            match acknowledged(stream) {
+                Err(_) => return self.lost(relay),
+                Ok(true) if Instant::now() >= settled => return self.arrived(relay).await,
+                Ok(false) if Instant::now() >= deadline => return self.lost(relay),
+                Ok(_) => sleep(ASK_EVERY).await,
+            }
+        }
+    }
+
+    /// The client has been silent: `Some` with the pull when bytes are outstanding, so that nothing is known yet.
+    pub(crate) async fn silent(mut self, stream: &TcpStream, relay: &Relay) -> Option<Self> {
+        match acknowledged(stream) {
+            Ok(true) => {
+                self.arrived(relay).await;
+                None
+            }
+            Ok(false) => {
+                self.verdict_at = Instant::now() + relay.limits.pull_grace;
+                Some(self)
+            }
+            Err(_) => {
+                self.lost(relay);
+                None
+            }
+        }
+    }
+}
+
+/// Whether the peer's kernel has every byte; an error if the connection has been reset.
+fn acknowledged(stream: &TcpStream) -> io::Result<bool> {
+    match stream.take_error()? {
+        Some(reset) => Err(reset),
+        None => Ok(messageu_outq::unacknowledged(stream)? == 0),
+    }
+}

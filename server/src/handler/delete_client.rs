@@ -1,0 +1,28 @@
+//! DeleteClient: the asker's account ends. Ids are no secret and nothing proves who asks, so only clients that
+//! registered in the dialect whose programs have this operation can be deleted; nobody else is exposed to it.
+
+use std::sync::Arc;
+
+use messageu_wire::dialect::Profile;
+use messageu_wire::operation::delete_client::{Request, Response};
+use messageu_wire::operations;
+
+use super::{Asker, Outcome, Refusal};
+use crate::relay::Relay;
+use crate::store::Content;
+
+pub(super) async fn handle(
+    relay: &Arc<Relay>,
+    asker: &Asker,
+    _: Request,
+    _: Content,
+) -> Result<Outcome, Refusal> {
+    let id = asker.known()?;
+    let registered_as = asker.client.as_ref().map(|client| client.profile.as_str());
+    if registered_as != Some(Profile::BIG_ENDIAN.name) {
+        return Err(Refusal::NotDeletable);
+    }
+    relay.store.delete_client(id).await?;
+    tracing::info!(client = %id, "deleted at its own request");
+    Ok(Outcome::Answer(operations::Response::from(Response)))
+}

@@ -1,0 +1,104 @@
+//! What the server does with a request, one file an operation. Handlers take values and give values: no bytes, no
+//! sockets. Which handlers there must be is up to the wire's table of operations.
+
+use std::sync::Arc;
+
+use messageu_wire::dialect::Profile;
+use messageu_wire::fields::ClientId;
+use messageu_wire::operations::{Request, Response};
+use thiserror::Error;
+
+use crate::relay::{PullTurn, Relay};
+use crate::store::{Client, Content, Pending, RosterExtent, StoreError};
+
+/// Who asks, and how.
+pub(crate) struct Asker {
+    /// The client whose id the header has, if there is one.
+    pub(crate) client: Option<Client>,
+    /// The profile of the request.
+    pub(crate) profile: &'static Profile,
+}
+
+impl Asker {
+    /// The id of the asker.
+    fn known(&self) -> Result<ClientId, Refusal> {
+        self.client.as_ref().map(|client| client.id).ok_or(Refusal::UnknownAsker)
+    }
+}
+
+/// What a handler gives back, to be written in the asker's dialect.
+pub(crate) enum Outcome {
+    /// A response that is small.
+    Answer(Response),
+    /// All clients but the asker, to be read page by page.
+    Roster(RosterExtent),
+    /// Messages for the asker, to be deleted when they have arrived.
+    Mail(Mail),
+}
+
+impl From<Response> for Outcome {
+    fn from(response: Response) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// Messages that are on their way to their recipient.
+pub(crate) struct Mail {
+    /// The recipient.
+    pub(crate) to: ClientId,
+    /// The messages, oldest first.
+    pub(crate) messages: Vec<Pending>,
+    /// Keeps a second pull waiting.
+    pub(crate) turn: PullTurn,
+}
+
+/// Why a request is refused. The peer sees 9000 and nothing else; this is for the log.
+#[derive(Debug, Error)]
+pub(crate) enum Refusal {
+    /// The header's id is nobody's.
+    #[error("the asker is unknown")]
+    UnknownAsker,
+    /// The id asked for is nobody's.
+    #[error("there is no such client")]
+    UnknownTarget,
+    /// The name cannot be one.
+    #[error("{0}")]
+    Name(#[from] messageu_wire::error::FieldError),
+    /// The message's type is none of those that are known.
+    #[error("the message has an unknown type")]
+    UnknownType,
+    /// Somebody else's account would be deleted for all that is known.
+    #[error("only a client registered in the dialect that has this operation may be deleted")]
+    NotDeletable,
+    /// The disk is almost full.
+    #[error("the disk is almost full")]
+    DiskFull,
+    /// The answer would not fit the u32 that declares its size.
+    #[error("the answer is larger than a response can be")]
+    TooLarge,
+    /// What the store refuses.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+macro_rules! declare {
+    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+        $(mod $module;)*
+
+        /// Does what is asked. `content` is that of a send, gathered or uploaded before.
+        pub(crate) async fn handle(
+            relay: &Arc<Relay>,
+            asker: &Asker,
+            request: Request,
+            content: Content,
+        ) -> Result<Outcome, Refusal> {
+            match request {
+                $(Request::$operation(request) => $module::handle(relay, asker, request, content).await,)*
+            }
+        }
+    };
+}
+
+messageu_wire::operations!(declare);
+
+pub(crate) use send_message::check as check_send;

@@ -1,0 +1,44 @@
+//! SendMessage: a message joins its recipient's queue. The answer waits until it is on disk.
+
+use std::sync::Arc;
+
+use messageu_wire::fields::MessageId;
+use messageu_wire::operation::send_message::{Request, Response};
+use messageu_wire::operations;
+
+use super::{Asker, Outcome, Refusal};
+use crate::relay::Relay;
+use crate::store::{Content, NewMessage};
+
+/// What must hold before a content is taken in at all.
+pub(crate) async fn check(relay: &Arc<Relay>, asker: &Asker, request: &Request) -> Result<Request, Refusal> {
+    asker.known()?;
+    if !request.kind.is_known() {
+        return Err(Refusal::UnknownType);
+    }
+    if !relay.disk_has_room() {
+        return Err(Refusal::DiskFull);
+    }
+    let to = relay.resolve(request.to, asker.profile).await?.ok_or(Refusal::UnknownTarget)?.id;
+    Ok(Request { to, ..request.clone() })
+}
+
+pub(super) async fn handle(
+    relay: &Arc<Relay>,
+    asker: &Asker,
+    request: Request,
+    content: Content,
+) -> Result<Outcome, Refusal> {
+    let Request { to, kind, .. } = request;
+    let message = NewMessage { to, from: asker.known()?, kind, content };
+    let sequence = relay.store.enqueue(message, relay.limits.queue).await?;
+    let response = Response { to: Some(to), message_id: Some(sequence.message_id()) };
+    Ok(Outcome::Answer(operations::Response::from(response)))
+}
+
+impl crate::store::Sequence {
+    /// The number that the classic dialects know a message by: the low 32 bits.
+    pub(crate) fn message_id(self) -> MessageId {
+        MessageId(u32::try_from(self.0 & i64::from(u32::MAX)).unwrap_or_default())
+    }
+}

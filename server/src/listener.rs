@@ -1,0 +1,314 @@
+//! Accepting connections: one port for all dialects, or pinned to some.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use messageu_wire::dialect::{Dialect, Family, Pin, Profile};
+use messageu_wire::error::WireError;
+use messageu_wire::fields::ClientId;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connection;
+use crate::metrics::Metrics;
+use crate::relay::Relay;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// How long accepting rests after it failed, as it does when there are no file descriptors left.
+const REST: Duration = Duration::from_millis(50);
+
+/// How long a connection is silent before the kernel asks whether its peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Where to listen, and for what: `ADDR:PORT[,family=F][,profile=NAME]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenAddress {
+    /// The address; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// What the listener is pinned to.
+    pub pin: Pin,
+}
+
+/// A text that is no [`ListenAddress`].
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ListenAddressError {
+    /// The part before the first comma.
+    #[error("{0:?} is no address: write ADDR:PORT, like 127.0.0.1:1357 or [::1]:1357")]
+    Address(String),
+    /// A part behind a comma.
+    #[error("{0:?} is neither family=F nor profile=NAME")]
+    Option(String),
+    /// A name that there is not.
+    #[error("{error}; there are: {known}")]
+    Name {
+        /// What is wrong.
+        error: WireError,
+        /// What would have been right.
+        known: String,
+    },
+    /// A profile in a family that it was never seen in.
+    #[error("the profile {profile} belongs to {families}, not to family {family}")]
+    Mismatch {
+        /// The profile.
+        profile: &'static str,
+        /// Its families.
+        families: String,
+        /// The family.
+        family: Family,
+    },
+}
+
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
+
+    fn from_str(text: &str) -> Result<Self, ListenAddressError> {
+        let mut parts = text.split(',');
+        let address = parts.next().unwrap_or_default();
+        let address = address.parse().map_err(|_| ListenAddressError::Address(address.to_owned()))?;
+        let mut pin = Pin::default();
+        for part in parts {
+            match part.split_once('=') {
+                Some(("family", name)) => {
+                    let known = || join(Family::ALL.iter());
+                    pin.family = Some(
+                        name.parse().map_err(|error| ListenAddressError::Name { error, known: known() })?,
+                    );
+                }
+                Some(("profile", name)) => {
+                    let known = || join(Profile::ALL.iter());
+                    pin.profile = Some(
+                        name.parse().map_err(|error| ListenAddressError::Name { error, known: known() })?,
+                    );
+                }
+                _ => return Err(ListenAddressError::Option(part.to_owned())),
+            }
+        }
+        match (pin.profile, pin.family) {
+            (Some(profile), Some(family)) if pin.dialects().next().is_none() => {
+                let families = join(profile.families.iter().map(|family| format!("family {family}")));
+                Err(ListenAddressError::Mismatch { profile: profile.name, families, family })
+            }
+            _ => Ok(Self { address, pin }),
+        }
+    }
+}
+
+fn join(names: impl Iterator<Item = impl fmt::Display>) -> String {
+    names.map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.pin.family.map_or(Ok(()), |family| write!(f, ",family={family}"))?;
+        self.pin.profile.map_or(Ok(()), |profile| write!(f, ",profile={profile}"))
+    }
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    pin: Pin,
+}
+
+impl Listener {
+    /// Binds an address, within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of the system: the address is in use, or not this machine's, or the port needs rights.
+    pub fn bind(listen: ListenAddress) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(listen.address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        if listen.address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&listen.address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket: TcpListener::from_std(socket.into())?, pin: listen.pin })
+    }
+
+    /// The address, with the port that was picked.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts connections until `shutdown`; each is a task of `tracker`.
+    pub(crate) async fn accept(
+        self,
+        relay: Arc<Relay>,
+        seats: Arc<Seats>,
+        shutdown: CancellationToken,
+        tracker: TaskTracker,
+    ) {
+        let mut resting = false;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if !resting {
+                        tracing::error!(%error, "cannot accept connections for the moment");
+                    }
+                    resting = true;
+                    tokio::time::sleep(REST).await;
+                    continue;
+                }
+            };
+            resting = false;
+            Metrics::count(&relay.metrics.connections);
+            if let Err(error) = prepare(&stream) {
+                tracing::debug!(%peer, %error, "lost before it began");
+                continue;
+            }
+            match seats.take(peer.ip()) {
+                Some(seat) => {
+                    let (pin, relay, shutdown) = (self.pin, Arc::clone(&relay), shutdown.clone());
+                    tracker.spawn(async move {
+                        connection::serve(stream, peer, pin, relay, shutdown).await;
+                        drop(seat);
+                    });
+                }
+                None => {
+                    Metrics::count(&relay.metrics.turned_away);
+                    tracing::debug!(%peer, "turned away: too many connections");
+                    turn_away(&stream);
+                }
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// Refuses a connection for which there is no seat: with a refusal, if the kernel takes it at once.
+fn turn_away(stream: &TcpStream) {
+    let refusal = Dialect::classic(Family::E).encode_refusal(ClientId::NOBODY);
+    let _ = SockRef::from(stream).send(&refusal);
+}
+
+/// How many connections there may be at once, in all and from one address.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    all: Arc<Semaphore>,
+    per_ip: usize,
+    by_ip: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// The right to a connection, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    _one_of_all: OwnedSemaphorePermit,
+    seats: Arc<Seats>,
+    ip: Option<IpAddr>,
+}
+
+impl Seats {
+    pub(crate) fn new(all: usize, per_ip: usize) -> Arc<Self> {
+        let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { all, per_ip, by_ip: Mutex::default() })
+    }
+
+    /// A seat for a peer; all peers on this machine's own loopback count as many.
+    fn take(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
+        let one_of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let ip = Some(ip.to_canonical()).filter(|ip| !ip.is_loopback());
+        if let Some(ip) = ip {
+            let mut by_ip = self.by_ip();
+            let taken = by_ip.entry(ip).or_default();
+            if *taken >= self.per_ip {
+                return None;
+            }
+            *taken += 1;
+        }
+        Some(Seat { _one_of_all: one_of_all, seats: Arc::clone(self), ip })
+    }
+
+    fn by_ip(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_ip.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(ip) = self.ip else { return };
+        let mut by_ip = self.seats.by_ip();
+        if let Some(taken) = by_ip.get_mut(&ip) {
+            *taken -= 1;
+            if *taken == 0 {
+                by_ip.remove(&ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ListenAddress, Seats};
+
+    #[test]
+    fn a_listen_address_reads_back_as_it_prints() {
+        for text in [
+            "127.0.0.1:0",
+            "[::1]:1357,family=B",
+            "0.0.0.0:1,family=B,profile=uid-echo",
+            "1.2.3.4:5,profile=aligned",
+        ] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_listen_address_says_what_would_be_right() {
+        for (text, says) in [
+            ("localhost:80", "write ADDR:PORT"),
+            ("127.0.0.1:80,tls", "neither family=F nor profile=NAME"),
+            ("127.0.0.1:80,profile=x", "there are: classic"),
+            ("127.0.0.1:80,family=E,profile=uid-echo", "belongs to family B"),
+        ] {
+            let error = text.parse::<ListenAddress>().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_address_gets_its_share_of_seats_and_gives_them_back() {
+        let seats = Seats::new(10, 2);
+        let address = "192.0.2.1".parse().unwrap();
+        let first = seats.take(address).unwrap();
+        let _second = seats.take(address).unwrap();
+        assert!(seats.take(address).is_none());
+        drop(first);
+        assert!(seats.take(address).is_some());
+    }
+
+    #[test]
+    fn loopback_has_no_share_but_counts_to_all() {
+        let seats = Seats::new(3, 1);
+        let loopback = "127.0.0.1".parse().unwrap();
+        let taken: Vec<_> = (0..4).map(|_| seats.take(loopback)).collect();
+        assert_eq!(taken.iter().filter(|seat| seat.is_some()).count(), 3);
+    }
+}

@@ -1,0 +1,177 @@
+//! A server process, and a client that knows nothing but the wire.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use messageu_wire::dialect::Dialect;
+use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
+use messageu_wire::message::MessageType;
+use messageu_wire::operation::{pull_messages, register, send_message};
+use messageu_wire::operations::{Operation, Request, Response};
+use messageu_wire::response::{Event, ResponseReader};
+
+/// A server process; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens, in the order of `--listen`.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Starts a server over a data directory, and waits until each listener is ready.
+    pub fn start(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_messageu-server"));
+        command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stdin(Stdio::null());
+        if !more.contains(&"--log") {
+            command.args(["--log", "warn"]);
+        }
+        for address in listen {
+            command.args(["--listen", address]);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let addresses = listen
+            .iter()
+            .map(|_| lines.next().expect("the server stopped early").unwrap())
+            .map(|line| line.strip_prefix("ready ").unwrap().parse().unwrap())
+            .collect();
+        Self { child, addresses }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a server answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Response(Response),
+    Refused,
+}
+
+/// Somebody who speaks a dialect.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: SocketAddr,
+    pub dialect: Dialect,
+    pub id: ClientId,
+}
+
+impl Peer {
+    /// Somebody new.
+    pub fn register(address: SocketAddr, dialect: Dialect, name: &str) -> Self {
+        let mut peer = Self { address, dialect, id: ClientId::NOBODY };
+        if dialect.profile.name == "size-before-type" {
+            // What tells this program from others before its first send.
+            for (to, from) in peer.id.0.iter_mut().zip(name.bytes()) {
+                *to = from;
+            }
+        }
+        let name = NameField::from(&Name::new(name).unwrap());
+        let request = Request::Register(register::Request { name, public_key: PublicKey([7; 160]) });
+        match peer.ask(&request, &[]) {
+            Answer::Response(Response::Register(response)) => Self { id: response.client_id, ..peer },
+            other => panic!("{dialect}: {other:?}"),
+        }
+    }
+
+    /// The bytes of a request.
+    pub fn request(&self, request: &Request, content: &[u8]) -> Vec<u8> {
+        let mut bytes = self.dialect.encode_request(self.version(), self.id, request).unwrap();
+        bytes.extend_from_slice(content);
+        let tail = self.dialect.request_tail(request.operation(), bytes.len() as u64);
+        bytes.resize(bytes.len() + tail, 0);
+        bytes
+    }
+
+    fn version(&self) -> u8 {
+        // `ascii` shows by its version 1, and plain B by another than the 2 that closes.
+        if ["ascii", "classic"].contains(&self.dialect.profile.name) { 1 } else { 2 }
+    }
+
+    /// A connection to the server.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// A request on a connection of its own.
+    pub fn ask(&self, request: &Request, content: &[u8]) -> Answer {
+        self.ask_on(&mut self.connect(), request, content)
+    }
+
+    /// A request on a connection.
+    pub fn ask_on(&self, stream: &mut TcpStream, request: &Request, content: &[u8]) -> Answer {
+        stream.write_all(&self.request(request, content)).unwrap();
+        read_answer(stream, self.dialect, request.operation()).0
+    }
+
+    /// Sends a message, and gives the receipt.
+    pub fn send(&self, to: ClientId, kind: MessageType, content: &[u8]) -> Answer {
+        let size = content.len().try_into().unwrap();
+        self.ask(&Request::SendMessage(send_message::Request { to, kind, size }), content)
+    }
+
+    /// What waits, as pairs of sender and content.
+    pub fn pull(&self) -> Vec<(ClientId, Vec<u8>)> {
+        match self.ask(&Request::PullMessages(pull_messages::Request), &[]) {
+            Answer::Response(Response::PullMessages(response)) => {
+                response.messages.into_iter().map(|message| (message.from, message.content)).collect()
+            }
+            other => panic!("{}: {other:?}", self.dialect),
+        }
+    }
+}
+
+/// Reads an answer, and gives it with its bytes.
+pub fn read_answer(stream: &mut TcpStream, dialect: Dialect, operation: Operation) -> (Answer, Vec<u8>) {
+    let mut reader = ResponseReader::new(dialect, operation);
+    let mut messages: Vec<pull_messages::Message> = Vec::new();
+    let mut all = Vec::new();
+    let mut buffer = [0; 65_536];
+    let answer = loop {
+        match reader.poll().unwrap() {
+            Event::More => {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "{dialect}: closed after {} bytes of {operation}", all.len());
+                all.extend_from_slice(&buffer[..read]);
+                reader.push(&buffer[..read]);
+            }
+            Event::Refused(_) => break Answer::Refused,
+            Event::Response(response) => break Answer::Response(response),
+            Event::Entry(pull_messages::EntryHead { from, message_id, kind, .. }) => {
+                messages.push(pull_messages::Message { from, message_id, kind, content: Vec::new() });
+            }
+            Event::Content(piece) => messages.last_mut().unwrap().content.extend_from_slice(&piece),
+            Event::EndOfContent => {}
+            Event::End => break Answer::Response(pull_messages::Response { messages }.into()),
+        }
+    };
+    let tail = dialect.response_tail(all.len() as u64);
+    let mut padding = vec![0; tail];
+    stream.read_exact(&mut padding).unwrap();
+    all.append(&mut padding);
+    (answer, all)
+}
