@@ -293,12 +293,14 @@ impl WriterThread {
         let alone =
             committed.as_ref().is_err_and(|error| error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy));
         for mut request in group {
-            if alone {
-                let committed = self.attempt(std::slice::from_mut(&mut request), &HashMap::new());
-                request.answer(committed.as_ref().copied());
+            let own;
+            let committed = if alone {
+                own = self.attempt(std::slice::from_mut(&mut request), &HashMap::new());
+                &own
             } else {
-                request.answer(committed.as_ref().copied());
-            }
+                &committed
+            };
+            request.answer(committed.as_ref().copied());
         }
     }
 
