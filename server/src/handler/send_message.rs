@@ -30,8 +30,16 @@ pub(super) async fn handle(
     content: Content,
 ) -> Result<Outcome, Refusal> {
     let Request { to, kind, .. } = request;
+    let upload = match content {
+        Content::Uploaded(upload) => Some(upload),
+        Content::Inline(_) => None,
+    };
     let message = NewMessage { to, from: asker.known()?, kind, content };
-    let sequence = relay.store.enqueue(message, relay.limits.queue).await?;
+    let enqueued = relay.store.enqueue(message, relay.limits.queue).await;
+    if let (Err(_), Some(upload)) = (&enqueued, upload) {
+        relay.store.abandon_upload(upload);
+    }
+    let sequence = enqueued?;
     let response = Response { to: Some(to), message_id: Some(sequence.message_id()) };
     Ok(Outcome::Answer(operations::Response::from(response)))
 }

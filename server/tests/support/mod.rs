@@ -13,15 +13,15 @@ use messageu_wire::operations::{Operation, Request, Response};
 use messageu_wire::response::{Event, ResponseReader};
 
 /// A server process; killed when it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens, in the order of `--listen`.
-    pub addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Server {
     /// Starts a server over a data directory, and waits until each listener is ready.
-    pub fn start(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
+    pub(crate) fn start(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_messageu-server"));
         command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stdin(Stdio::null());
         if !more.contains(&"--log") {
@@ -41,17 +41,17 @@ impl Server {
     }
 
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.id().to_string()]).status().unwrap().success());
     }
 
     /// Waits for its end.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }
@@ -65,22 +65,22 @@ impl Drop for Server {
 
 /// What a server answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     Response(Response),
     Refused,
 }
 
 /// Somebody who speaks a dialect.
 #[derive(Clone, Debug)]
-pub struct Peer {
-    pub address: SocketAddr,
-    pub dialect: Dialect,
-    pub id: ClientId,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) dialect: Dialect,
+    pub(crate) id: ClientId,
 }
 
 impl Peer {
     /// Somebody new.
-    pub fn register(address: SocketAddr, dialect: Dialect, name: &str) -> Self {
+    pub(crate) fn register(address: SocketAddr, dialect: Dialect, name: &str) -> Self {
         let mut peer = Self { address, dialect, id: ClientId::NOBODY };
         if dialect.profile.name == "size-before-type" {
             // What tells this program from others before its first send.
@@ -97,7 +97,7 @@ impl Peer {
     }
 
     /// The bytes of a request.
-    pub fn request(&self, request: &Request, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn request(&self, request: &Request, content: &[u8]) -> Vec<u8> {
         let mut bytes = self.dialect.encode_request(self.version(), self.id, request).unwrap();
         bytes.extend_from_slice(content);
         let tail = self.dialect.request_tail(request.operation(), bytes.len() as u64);
@@ -111,31 +111,31 @@ impl Peer {
     }
 
     /// A connection to the server.
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
     /// A request on a connection of its own.
-    pub fn ask(&self, request: &Request, content: &[u8]) -> Answer {
+    pub(crate) fn ask(&self, request: &Request, content: &[u8]) -> Answer {
         self.ask_on(&mut self.connect(), request, content)
     }
 
     /// A request on a connection.
-    pub fn ask_on(&self, stream: &mut TcpStream, request: &Request, content: &[u8]) -> Answer {
+    pub(crate) fn ask_on(&self, stream: &mut TcpStream, request: &Request, content: &[u8]) -> Answer {
         stream.write_all(&self.request(request, content)).unwrap();
         read_answer(stream, self.dialect, request.operation()).0
     }
 
     /// Sends a message, and gives the receipt.
-    pub fn send(&self, to: ClientId, kind: MessageType, content: &[u8]) -> Answer {
+    pub(crate) fn send(&self, to: ClientId, kind: MessageType, content: &[u8]) -> Answer {
         let size = content.len().try_into().unwrap();
         self.ask(&Request::SendMessage(send_message::Request { to, kind, size }), content)
     }
 
     /// What waits, as pairs of sender and content.
-    pub fn pull(&self) -> Vec<(ClientId, Vec<u8>)> {
+    pub(crate) fn pull(&self) -> Vec<(ClientId, Vec<u8>)> {
         match self.ask(&Request::PullMessages(pull_messages::Request), &[]) {
             Answer::Response(Response::PullMessages(response)) => {
                 response.messages.into_iter().map(|message| (message.from, message.content)).collect()
@@ -146,7 +146,11 @@ impl Peer {
 }
 
 /// Reads an answer, and gives it with its bytes.
-pub fn read_answer(stream: &mut TcpStream, dialect: Dialect, operation: Operation) -> (Answer, Vec<u8>) {
+pub(crate) fn read_answer(
+    stream: &mut TcpStream,
+    dialect: Dialect,
+    operation: Operation,
+) -> (Answer, Vec<u8>) {
     let mut reader = ResponseReader::new(dialect, operation);
     let mut messages: Vec<pull_messages::Message> = Vec::new();
     let mut all = Vec::new();
@@ -174,4 +178,33 @@ pub fn read_answer(stream: &mut TcpStream, dialect: Dialect, operation: Operatio
     stream.read_exact(&mut padding).unwrap();
     all.append(&mut padding);
     (answer, all)
+}
+
+/// Everybody that a peer sees, as pairs of name and id.
+impl Peer {
+    pub(crate) fn roster(&self) -> Vec<(String, ClientId)> {
+        match self.ask(&Request::ListClients(messageu_wire::operation::list_clients::Request), &[]) {
+            Answer::Response(Response::ListClients(response)) => {
+                response.clients.into_iter().map(|entry| (entry.name.to_text(), entry.client_id)).collect()
+            }
+            other => panic!("{}: {other:?}", self.dialect),
+        }
+    }
+
+    /// The id of somebody, as this peer sees it.
+    pub(crate) fn id_of(&self, name: &str) -> ClientId {
+        let roster = self.roster();
+        roster
+            .iter()
+            .find(|(other, _)| other == name)
+            .unwrap_or_else(|| panic!("{name} is not in {roster:?}"))
+            .1
+    }
+}
+
+/// Kilobytes of resident memory that a process had at most.
+pub(crate) fn peak_memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
