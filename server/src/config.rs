@@ -1,5 +1,6 @@
 //! How the server is told what to do: flags, then environment variables, then a TOML file, then defaults.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -154,6 +155,15 @@ pub(crate) enum Database {
     Sqlite(PathBuf),
 }
 
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => path.display().fmt(f),
+        }
+    }
+}
+
 impl Cli {
     /// Fills what neither flags nor environment say from the file, if there is one.
     pub(crate) fn with_file(mut self) -> Result<Self> {
@@ -191,7 +201,7 @@ impl Options {
 
     /// The directory that files are in.
     pub(crate) fn data(&self) -> &Path {
-        self.data.as_deref().unwrap_or(Path::new("."))
+        self.data.as_deref().filter(|data| !data.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     pub(crate) fn database(&self) -> Result<Database> {
@@ -207,7 +217,7 @@ impl Options {
         if path.is_empty() {
             bail!("--db is empty: give a file, or memory: for no file at all");
         }
-        Ok(Database::Sqlite(self.data().join(path)))
+        Ok(Database::Sqlite(if self.data.is_some() { self.data().join(path) } else { path.into() }))
     }
 
     /// Where to listen, refusing what would expose people without their knowledge.

@@ -168,7 +168,7 @@ pub enum ImportError {
     #[error("the source cannot be read: {0}")]
     Source(rusqlite::Error),
     /// The target cannot be written.
-    #[error("{0}; what was taken until then stays, and another run takes the rest")]
+    #[error("what was taken until now stays, and another run takes the rest")]
     Store(#[from] StoreError),
     /// The program is ending.
     #[error("interrupted; what was taken until then stays, and another run takes the rest")]

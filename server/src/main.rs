@@ -3,7 +3,8 @@
 
 mod config;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -48,7 +49,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 fn in_runtime(options: &Options, work: impl Future<Output = Result<()>>) -> Result<()> {
     let filter = EnvFilter::try_new(options.log_filter()).context("--log is no filter")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match options.log_format() {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -64,8 +67,15 @@ fn in_runtime(options: &Options, work: impl Future<Output = Result<()>>) -> Resu
 fn open_store(options: &Options) -> Result<Arc<dyn Store>> {
     Ok(match options.database()? {
         Database::Memory => Arc::new(MemoryStore::new()),
-        Database::Sqlite(path) => Arc::new(SqliteStore::open(&path)?),
+        Database::Sqlite(path) => Arc::new(open_sqlite(options, &path)?),
     })
+}
+
+fn open_sqlite(options: &Options, path: &Path) -> Result<SqliteStore> {
+    let data = options.data();
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("the directory {} cannot be made", data.display()))?;
+    Ok(SqliteStore::open(path)?)
 }
 
 async fn serve(options: &Options) -> Result<()> {
@@ -85,9 +95,10 @@ async fn serve(options: &Options) -> Result<()> {
     let store = open_store(options)?;
     let disk = match options.database()? {
         Database::Memory => None,
-        Database::Sqlite(path) => path.parent().map(ToOwned::to_owned),
+        Database::Sqlite(path) => path.parent().map(|parent| Path::new(".").join(parent)),
     };
     let relay = Arc::new(Relay::new(store, limits, disk));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), database = %options.database()?, "serving");
     for listener in &listeners {
         println!("ready {}", listener.local_address()?);
     }
@@ -113,11 +124,13 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdo
     std::process::exit(1);
 }
 
-async fn import(options: &Options, path: &std::path::Path) -> Result<()> {
+async fn import(options: &Options, path: &Path) -> Result<()> {
     let Database::Sqlite(target) = options.database()? else {
         bail!("an import needs a database to import into: give --db FILE");
     };
-    let store = SqliteStore::open(&target)?;
+    // Asked before the target is made, so that a slip of the pen leaves no empty database behind.
+    std::fs::metadata(path).with_context(|| format!("there is no database {} to import", path.display()))?;
+    let store = open_sqlite(options, &target)?;
     let report = import_classic(path, &store).await;
     store.close().await;
     println!("{}", report.with_context(|| format!("{} cannot be imported", path.display()))?);

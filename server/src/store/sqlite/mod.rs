@@ -51,7 +51,7 @@ pub struct Options {
 
 /// A database that cannot be opened, and what to do about it.
 #[derive(Debug, Error)]
-#[error("the database {}: {problem}", path.display())]
+#[error("the database {} cannot be opened", path.display())]
 pub struct OpenError {
     /// The database.
     pub path: PathBuf,
@@ -91,7 +91,7 @@ pub enum OpenProblem {
         known: usize,
     },
     /// The file, its directory, or the lock beside it.
-    #[error("{0}; its directory must exist, and both must be writable for the user that the server runs as")]
+    #[error("its directory must exist, and both must be writable for the user that the server runs as")]
     File(#[from] io::Error),
     /// Anything else that SQLite says.
     #[error("{0}")]
