@@ -1,1 +1,10 @@
-fn main() {}
+//! The program `messageu`.
+#![forbid(unsafe_code)]
+
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ui::cli::main()
+}

@@ -1,0 +1,165 @@
+//! What is known of peers: keys shared with them, key requests either way, and names for ids.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use messageu_envelope::legacy::{LEGACY_KEY_SIZE, LegacyKey};
+use messageu_wire::fields::ClientId;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::profile::StateDir;
+
+const KEYS_FILE: &str = "keys.json";
+const CONTACTS_FILE: &str = "contacts.json";
+/// Most bytes of either file that are read.
+const FILE_MAX: usize = 64 << 20;
+/// More bytes than a peer takes in the keys file.
+const PEER_SIZE: usize = 512;
+
+/// A user of the server, by name and id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contact {
+    /// The id, which says who it is.
+    pub id: ClientId,
+    /// The name, as far as it can be shown.
+    pub name: String,
+}
+
+/// What a key that comes may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asked {
+    /// It is accepted if there is none yet.
+    ForFirst,
+    /// It replaces the one there is: the user wanted it so.
+    ForReplacement,
+}
+
+/// What is known of one peer.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Peer {
+    /// The key shared with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<StoredKey>,
+    /// Our own request for a key, while no answer has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Asked>,
+    /// Whether they have asked for a key and got none yet.
+    pub(crate) wants_key: bool,
+    /// Whether messages that wait for a key have yet to be tried with this one.
+    pub(crate) key_is_new: bool,
+}
+
+/// The peers that something is known of, in a file of the profile.
+#[derive(Default)]
+pub(crate) struct Keyring {
+    peers: BTreeMap<ClientId, Peer>,
+}
+
+impl Keyring {
+    pub(crate) fn load(dir: &StateDir) -> Result<Self> {
+        let peers: BTreeMap<String, Peer> = dir.read(KEYS_FILE, FILE_MAX)?;
+        let by_id = peers.into_iter().filter_map(|(id, peer)| Some((id.parse().ok()?, peer)));
+        Ok(Self { peers: by_id.collect() })
+    }
+
+    pub(crate) fn peer(&self, id: ClientId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    pub(crate) fn key(&self, id: ClientId) -> Option<&LegacyKey> {
+        self.peer(id)?.key.as_ref().map(|key| &key.0)
+    }
+
+    /// Peers whose new key has yet to be tried on what waits.
+    pub(crate) fn with_new_key(&self) -> Vec<ClientId> {
+        self.peers.iter().filter(|(_, peer)| peer.key_is_new).map(|(id, _)| *id).collect()
+    }
+
+    /// Changes what is known of a peer, on disk too.
+    pub(crate) fn update(
+        &mut self,
+        dir: &StateDir,
+        id: ClientId,
+        change: impl FnOnce(&mut Peer),
+    ) -> Result<()> {
+        change(self.peers.entry(id).or_default());
+        let by_id: BTreeMap<String, &Peer> =
+            self.peers.iter().map(|(id, peer)| (id.to_string(), peer)).collect();
+        dir.write(KEYS_FILE, &by_id, (by_id.len() + 1) * PEER_SIZE)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} peers)", self.peers.len())
+    }
+}
+
+/// A symmetric key as the file has it: 32 hexadecimal digits.
+#[derive(PartialEq, Eq)]
+pub(crate) struct StoredKey(pub(crate) LegacyKey);
+
+impl Serialize for StoredKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut digits = Zeroizing::new(String::with_capacity(2 * LEGACY_KEY_SIZE));
+        for byte in self.0.as_bytes() {
+            for nibble in [byte >> 4, byte & 0x0f] {
+                digits.push(char::from_digit(nibble.into(), 16).unwrap_or_default());
+            }
+        }
+        serializer.serialize_str(&digits)
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let wrong = || serde::de::Error::custom("a key is 32 hexadecimal digits");
+        let digits = Zeroizing::new(String::deserialize(deserializer)?);
+        if digits.len() != 2 * LEGACY_KEY_SIZE || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let bytes = Zeroizing::new(u128::from_str_radix(&digits, 16).map_err(|_| wrong())?.to_be_bytes());
+        Ok(Self(LegacyKey::from_bytes(&bytes)))
+    }
+}
+
+/// The names that the server listed last. A cache: it may be lost, and may be out of date.
+#[derive(Default, Debug)]
+pub(crate) struct Contacts {
+    names: BTreeMap<ClientId, String>,
+}
+
+impl Contacts {
+    pub(crate) fn load(dir: &StateDir) -> Self {
+        let names: BTreeMap<String, String> =
+            dir.read(CONTACTS_FILE, FILE_MAX).unwrap_or_default();
+        let by_id = names.into_iter().filter_map(|(id, name)| Some((id.parse().ok()?, name)));
+        Self { names: by_id.collect() }
+    }
+
+    /// Takes a new list for the old one.
+    pub(crate) fn replace(&mut self, dir: &StateDir, listed: &[Contact]) -> Result<()> {
+        let names = listed.iter().map(|contact| (contact.id, contact.name.clone())).collect();
+        if self.names == names {
+            return Ok(());
+        }
+        self.names = names;
+        let by_id: BTreeMap<String, &String> =
+            self.names.iter().map(|(id, name)| (id.to_string(), name)).collect();
+        dir.write(CONTACTS_FILE, &by_id, 0)
+    }
+
+    pub(crate) fn name(&self, id: ClientId) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
+    }
+
+    /// Those of this name; more than one only if the server is up to something.
+    pub(crate) fn named(&self, name: &str) -> Vec<Contact> {
+        let of_name = self.names.iter().filter(|(_, known)| *known == name);
+        of_name.map(|(id, name)| Contact { id: *id, name: name.clone() }).collect()
+    }
+}

@@ -1,0 +1,222 @@
+//! The command line. Names and help of what users do come from the table of actions.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use messageu_client::action::Action;
+use messageu_client::{Address, ErrorKind, Options, Profile};
+use messageu_envelope::legacy::{LEGACY_BANNER, LegacyIv};
+use messageu_wire::dialect::Dialect;
+
+use crate::ui::output::Format;
+
+/// An end-to-end encrypted messenger: the client of the classic MessageU servers.
+///
+/// Begin with `messageu --server HOST:PORT register NAME`. Two users then share a key (one runs `request-key`, the other
+/// `receive` and `send-key`, the first `receive`) before they can send texts and files.
+#[derive(Parser, Debug)]
+#[command(name = "messageu", version, after_help = after_help(), max_term_width = 110)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The server [default: the one in the profile's file info.server or server.info]
+    #[arg(long, global = true, env = "MESSAGEU_SERVER", value_name = "HOST:PORT")]
+    server: Option<Address>,
+    /// The directory with your identity and keys; each identity needs its own
+    #[arg(long, global = true, env = "MESSAGEU_PROFILE", value_name = "DIR", default_value = ".")]
+    profile: PathBuf,
+    /// The dialect to speak: `auto` finds out; `messageu dialects` lists them
+    #[arg(long, global = true, env = "MESSAGEU_DIALECT", value_name = "NAME", default_value = "auto")]
+    dialect: DialectChoice,
+    /// The version to try first: 1 or 2 [default: what the server is known to take, else 2]
+    #[arg(long, global = true, env = "MESSAGEU_PROTOCOL_VERSION", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    protocol_version: Option<u8>,
+    /// Where the IV of a content is: zero (not sent), or in front of it
+    #[arg(long, global = true, env = "MESSAGEU_IV", value_enum, default_value_t = IvChoice::Auto)]
+    iv: IvChoice,
+    /// How long the server may take to connect, and then be silent: 500ms, 10s, 2m
+    #[arg(long, global = true, env = "MESSAGEU_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+    /// The directory for received files [default: downloads, in the profile]
+    #[arg(long, global = true, env = "MESSAGEU_DOWNLOADS", value_name = "DIR")]
+    downloads: Option<PathBuf>,
+    /// Answer every request for a symmetric key at once, without asking you
+    #[arg(long, global = true, env = "MESSAGEU_AUTO_KEYS")]
+    auto_keys: bool,
+    /// How results are written: for people, or as one JSON object a line
+    #[arg(long, global = true, env = "MESSAGEU_OUTPUT", value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// The classic console menu
+    Menu,
+    #[command(name = Action::Register.name(), about = Action::Register.help())]
+    Register {
+        /// 1 to 254 characters; some servers want letters and digits alone
+        name: String,
+    },
+    #[command(name = Action::List.name(), about = Action::List.help())]
+    List,
+    #[command(name = Action::PublicKey.name(), about = Action::PublicKey.help())]
+    PublicKey {
+        /// Whose: a name, or an id of 32 hexadecimal digits
+        name: String,
+    },
+    #[command(name = Action::RequestKey.name(), about = Action::RequestKey.help())]
+    RequestKey {
+        /// Whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// Let the key that comes replace the one you share already
+        #[arg(long)]
+        replace: bool,
+    },
+    #[command(name = Action::SendKey.name(), about = Action::SendKey.help())]
+    SendKey {
+        /// To whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// Send a new key in place of the one you share already
+        #[arg(long)]
+        replace: bool,
+    },
+    #[command(name = Action::SendText.name(), about = Action::SendText.help())]
+    Send {
+        /// To whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// The text; `-`, or none, reads it from standard input
+        text: Option<String>,
+    },
+    #[command(name = Action::SendFile.name(), about = Action::SendFile.help())]
+    SendFile {
+        /// To whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// The file
+        path: PathBuf,
+    },
+    #[command(name = Action::Receive.name(), about = Action::Receive.help())]
+    Receive {
+        /// Go on until Ctrl-C
+        #[arg(long, conflicts_with = "wait")]
+        follow: bool,
+        /// Wait until something has come, at most this long: 500ms, 10s, 2m
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        wait: Option<Duration>,
+        /// Show this many messages and no more; with --wait, wait for as many
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+    },
+    /// End your account at the server, with all that waits for you (families of dialects that have it: D)
+    DeleteAccount {
+        /// Yes, do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Test a server: every operation, by two throw-away users
+    Test {
+        /// Test in every dialect that a server can tell apart on one port
+        #[arg(long)]
+        all_dialects: bool,
+    },
+    /// List the dialects
+    Dialects,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+impl Global {
+    pub(crate) fn profile(&self) -> Profile {
+        Profile::at(&self.profile)
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            server: self.server.clone(),
+            dialect: self.dialect.0,
+            version: self.protocol_version,
+            iv: match self.iv {
+                IvChoice::Auto => None,
+                IvChoice::Zero => Some(LegacyIv::Zero),
+                IvChoice::Prefixed => Some(LegacyIv::Prefixed),
+            },
+            timeout: self.timeout,
+            downloads: self.downloads.clone(),
+            auto_keys: self.auto_keys,
+        }
+    }
+}
+
+/// A dialect, or whichever the server answers.
+#[derive(Clone, Copy, Debug)]
+struct DialectChoice(Option<Dialect>);
+
+impl std::str::FromStr for DialectChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("auto") {
+            return Ok(Self(None));
+        }
+        let unknown = |error| format!("{error}; `messageu dialects` lists them");
+        text.parse().map(|dialect| Self(Some(dialect))).map_err(unknown)
+    }
+}
+
+/// Where the IV is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum IvChoice {
+    /// Where the dialect has it
+    Auto,
+    /// Not sent: it is zero
+    Zero,
+    /// In front of the content
+    Prefixed,
+}
+
+/// Reads a time: a number with `ms`, `s`, `m` or `h`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(digits.len());
+    let number: f64 = number.parse().map_err(|_| "write it as 500ms, 10s or 2m".to_owned())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" | "" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "a time is more than nothing".to_owned())
+}
+
+fn after_help() -> String {
+    let mut help = String::from("Exit codes:\n    0  all went well\n");
+    for kind in ErrorKind::ALL {
+        let _ = writeln!(help, "  {:>3}  {} ({})", kind.exit_code(), kind.meaning(), kind.name());
+    }
+    let _ = write!(
+        help,
+        "\nResults go to standard output, errors and notes to standard error. With --output json each result is one\n\
+         object a line, whose field `event` names it; errors are objects with `kind`, `message`, `hint`, `exit_code`.\n\
+         The classic dialects' conversations are {LEGACY_BANNER}."
+    );
+    help
+}

@@ -1,0 +1,366 @@
+//! The subcommands.
+
+mod args;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{CommandFactory, Parser};
+use messageu_client::self_test::{self, Step, Summary, detectable_dialects};
+use messageu_client::{Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT};
+use messageu_envelope::legacy::LEGACY_BANNER;
+use messageu_wire::dialect::{Dialect, RecognisedBy};
+use messageu_wire::fields::Name;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use self::args::{Command, CommandLine};
+use super::input::whole_input;
+use super::menu;
+use super::output::{Output, output_error};
+use super::progress::{Bars, Spinner};
+use super::render::{arrival_hint, arrival_json, arrival_text};
+
+/// How long to wait between two pulls.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// And after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Characters of base64 a line in a PEM block.
+const PEM_COLUMNS: usize = 64;
+
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let output = Output { format: line.global.output };
+    let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(run(line, output));
+            // A thread may still be waiting for a line of input.
+            runtime.shutdown_background();
+            done
+        }
+        Err(error) => Err(Error::new(ErrorKind::Other, format!("cannot start: {error}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+async fn run(line: CommandLine, output: Output) -> Result<()> {
+    let (profile, options) = (line.global.profile(), line.global.options());
+    let call = Call { profile, options, output };
+    match line.command {
+        Command::Menu => menu::run(&call.profile, &call.options).await,
+        Command::Receive { follow: true, count, .. } => tokio::select! {
+            done = call.follow(count) => done,
+            // That is how it ends.
+            _ = interrupted() => Ok(()),
+        },
+        command => tokio::select! {
+            done = call.run(command) => done,
+            error = interrupted() => Err(error),
+        },
+    }
+}
+
+/// The error that the next Ctrl-C or SIGTERM is.
+pub(crate) async fn interrupted() -> Error {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    let stopped = tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
+        _ = terminated => true,
+    };
+    if !stopped {
+        // Without a handler the system's own way holds: the process ends.
+        std::future::pending::<()>().await;
+    }
+    Error::new(ErrorKind::Interrupted, "interrupted")
+}
+
+/// Takes a text as a name to register.
+pub(crate) fn valid_name(name: &str) -> Result<Name> {
+    Name::new(name).map_err(|error| {
+        Error::new(ErrorKind::Usage, error.to_string()).hint("letters and digits are safe with every server")
+    })
+}
+
+/// One call of the program.
+struct Call {
+    profile: Profile,
+    options: Options,
+    output: Output,
+}
+
+impl Call {
+    async fn run(&self, command: Command) -> Result<()> {
+        match command {
+            Command::Menu | Command::Dialects => self.dialects(),
+            Command::Register { name } => self.register(&name).await,
+            Command::List => self.list().await,
+            Command::PublicKey { name } => self.public_key(&name).await,
+            Command::RequestKey { name, replace } => {
+                let sent = self.open()?.request_key(&name, replace).await?;
+                let what = format!("asked {} for a symmetric key; `messageu receive` takes it", sent.to.name);
+                self.sent("key_requested", &what, &sent)
+            }
+            Command::SendKey { name, replace } => {
+                let sent = self.open()?.send_key(&name, replace).await?;
+                self.sent("key_sent", &format!("sent {} a symmetric key", sent.to.name), &sent)
+            }
+            Command::Send { name, text } => self.send(&name, text).await,
+            Command::SendFile { name, path } => {
+                let mut bars = Bars::default();
+                let mut progress = |done, total| bars.update(done, total);
+                let sent = self.open()?.send_file(&name, &path, &mut progress).await?;
+                drop(bars);
+                self.sent("file_sent", &format!("sent {} the file {}", sent.to.name, path.display()), &sent)
+            }
+            Command::Receive { wait, count, .. } => self.receive(wait, count).await,
+            Command::DeleteAccount { yes } => self.delete_account(yes).await,
+            Command::Test { all_dialects } => self.test(all_dialects).await,
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut CommandLine::command(), "messageu", &mut script);
+                write_out(&script)
+            }
+            Command::Man => write_out(&manual().map_err(|error| output_error(&error))?),
+        }
+    }
+
+    async fn register(&self, name: &str) -> Result<()> {
+        let name = valid_name(name)?;
+        let spinner = Spinner::new("generating a key pair and registering");
+        let session = Session::register(&self.profile, self.options.clone(), name).await;
+        drop(spinner);
+        let session = session?;
+        let (name, id) = (session.name().as_str(), session.id().to_string());
+        let proven = session.proven();
+        let dialect = proven.map(|(dialect, _)| dialect.to_string());
+        let object = json!({
+            "event": "registered", "name": name, "id": id,
+            "dialect": dialect, "version": proven.map(|(_, version)| version),
+        });
+        let text =
+            format!("registered as {name} with id {id}, in dialect {}", dialect.as_deref().unwrap_or("?"));
+        self.output.result(&text, &object)?;
+        self.output.note(&format!("note: conversations in this dialect are {LEGACY_BANNER}"));
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<()> {
+        let users = self.open()?.list().await?;
+        if users.is_empty() {
+            self.output.note("there are no other users");
+        }
+        users.iter().try_for_each(|user| {
+            let id = user.id.to_string();
+            let object = json!({ "event": "user", "name": user.name, "id": id });
+            self.output.result(&format!("{id}  {}", user.name), &object)
+        })
+    }
+
+    async fn public_key(&self, name: &str) -> Result<()> {
+        let (peer, key) = self.open()?.public_key(name).await?;
+        let base64 = STANDARD.encode(key.0);
+        let (mut lines, mut rest) = (Vec::new(), base64.as_str());
+        while let Some((line, after)) = rest.split_at_checked(PEM_COLUMNS) {
+            lines.push(line);
+            rest = after;
+        }
+        lines.push(rest);
+        let text = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n").trim_end());
+        let object = json!({
+            "event": "public_key", "name": peer.name, "id": peer.id.to_string(), "public_key": base64,
+        });
+        self.output.result(&text, &object)
+    }
+
+    async fn send(&self, name: &str, text: Option<String>) -> Result<()> {
+        let mut session = self.open()?;
+        let text = match text {
+            Some(text) if text != "-" => text,
+            _ => {
+                let text = whole_input(TEXT_LIMIT).await?;
+                // The line's end is the terminal's, not the message's.
+                text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)
+            }
+        };
+        let sent = session.send_text(name, &text).await?;
+        self.sent("text_sent", &format!("sent {} the text", sent.to.name), &sent)
+    }
+
+    fn sent(&self, event: &str, text: &str, sent: &Sent) -> Result<()> {
+        let object = json!({
+            "event": event, "to": sent.to.name, "to_id": sent.to.id.to_string(),
+            "message_id": sent.message_id.map(|id| id.0),
+        });
+        self.output.result(text, &object)
+    }
+
+    async fn receive(&self, wait: Option<Duration>, count: Option<u32>) -> Result<()> {
+        let most = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        let enough = most.unwrap_or(1);
+        let mut shown = 0;
+        loop {
+            shown += self.receive_once(most.map(|most| most - shown)).await?;
+            let Some(deadline) = deadline.filter(|deadline| shown < enough && Instant::now() < *deadline) else {
+                break;
+            };
+            sleep(POLL_INTERVAL.min(deadline.saturating_duration_since(Instant::now()))).await;
+        }
+        if shown == 0 {
+            self.output.note("no messages");
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, count: Option<u32>) -> Result<()> {
+        let mut left = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let mut failing = false;
+        while left != Some(0) {
+            let outcome = self.receive_once(left).await;
+            let pause = if outcome.is_ok() { POLL_INTERVAL } else { RETRY_INTERVAL };
+            match outcome {
+                Ok(shown) => {
+                    left = left.map(|left| left.saturating_sub(shown));
+                    failing = false;
+                }
+                // Servers come back, and so does a profile that another command is using.
+                Err(error) if is_passing(&error) => {
+                    if !failing {
+                        self.output.error(&error);
+                    }
+                    failing = true;
+                }
+                Err(error) => return Err(error),
+            }
+            if left != Some(0) {
+                sleep(pause).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what there is. The profile is free for others before and after.
+    async fn receive_once(&self, most: Option<usize>) -> Result<usize> {
+        let mut bars = Bars::default();
+        let mut progress = |done, total| bars.update(done, total);
+        let mut show = |arrival: Arrival| {
+            self.output.result(&arrival_text(&arrival), &arrival_json(&arrival))?;
+            if let Some(hint) = arrival_hint(&arrival) {
+                self.output.note(&format!("hint: {hint}"));
+            }
+            Ok(())
+        };
+        self.open()?.receive(most, &mut progress, &mut show).await
+    }
+
+    async fn delete_account(&self, yes: bool) -> Result<()> {
+        let session = self.open()?;
+        let name = session.name().to_string();
+        if !yes {
+            let what = format!("this would end the account of {name}, with all that waits for it");
+            return Err(Error::new(ErrorKind::Usage, what).hint("--yes does it"));
+        }
+        session.delete_account().await?;
+        self.output.result(
+            &format!("the account of {name} is no more; its identity file was put aside"),
+            &json!({ "event": "account_deleted", "name": name }),
+        )
+    }
+
+    async fn test(&self, all_dialects: bool) -> Result<()> {
+        let server = match &self.options.server {
+            Some(server) => server.clone(),
+            None => self.profile.server()?.ok_or_else(|| {
+                Error::new(ErrorKind::Usage, "which server is to be tested?").hint("--server HOST:PORT")
+            })?,
+        };
+        let dialects: Vec<Option<Dialect>> =
+            if all_dialects { detectable_dialects().map(Some).collect() } else { vec![self.options.dialect] };
+        let mut total = Summary::default();
+        for dialect in dialects {
+            let options = Options { server: Some(server.clone()), dialect, ..self.options.clone() };
+            let dialect = dialect.map_or("auto".to_owned(), |dialect| dialect.to_string());
+            let mut written = Ok(());
+            let mut report = |step: &Step| {
+                let outcome = self.report(&dialect, step);
+                written = std::mem::replace(&mut written, Ok(())).and(outcome);
+            };
+            let summary = self_test::run(&options, &mut report).await?;
+            written?;
+            total.passed += summary.passed;
+            total.failed += summary.failed;
+        }
+        let Summary { passed, failed } = total;
+        let object = json!({ "event": "summary", "passed": passed, "failed": failed });
+        self.output.result(&format!("{passed} passed, {failed} failed ({server})"), &object)?;
+        match failed {
+            0 => Ok(()),
+            _ => Err(Error::new(ErrorKind::Data, format!("the server at {server} fails the test"))),
+        }
+    }
+
+    fn report(&self, dialect: &str, step: &Step) -> Result<()> {
+        let text = match &step.failure {
+            None => format!("ok   {dialect}: {}", step.what),
+            Some(why) => format!("FAIL {dialect}: {}: {why}", step.what),
+        };
+        let object = json!({
+            "event": "step", "dialect": dialect, "what": step.what,
+            "ok": step.failure.is_none(), "why": step.failure,
+        });
+        self.output.result(&text, &object)
+    }
+
+    fn dialects(&self) -> Result<()> {
+        let mut all: Vec<_> = Dialect::all().collect();
+        all.sort_by_key(|dialect| (dialect.family, dialect.profile.recognised_by));
+        all.into_iter().try_for_each(|dialect| {
+            let pinned = dialect.profile.recognised_by == RecognisedBy::Pin;
+            let remark = if pinned { "  (our own server speaks it on a pinned listener only)" } else { "" };
+            let object = json!({
+                "event": "dialect", "name": dialect.to_string(), "family": dialect.family.to_string(),
+                "profile": dialect.profile.name, "needs_pinned_listener": pinned,
+            });
+            self.output.result(&format!("{dialect}{remark}"), &object)
+        })
+    }
+
+    fn open(&self) -> Result<Session> {
+        Session::open(&self.profile, self.options.clone())
+    }
+}
+
+/// Whether waiting may mend it.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused)
+}
+
+/// The manual: a page for the program, and a section for each subcommand behind it.
+fn manual() -> std::io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(CommandLine::command().flatten_help(true)).render(&mut page)?;
+    Ok(page)
+}
+
+fn write_out(bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| output_error(&error))
+}

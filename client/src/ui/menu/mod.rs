@@ -1,0 +1,163 @@
+//! The classic console menu.
+
+use std::path::Path;
+
+use messageu_client::action::{Action, EXIT_LABEL, EXIT_NUMBER};
+use messageu_client::{Arrival, Error, ErrorKind, Options, Profile, Result, Session};
+use messageu_envelope::legacy::LEGACY_BANNER;
+use messageu_wire::dialect::Family;
+
+use super::input::{Input, Line};
+use super::output::print;
+use super::progress::{Bars, Spinner};
+use super::render::{arrival_hint, arrival_text};
+use crate::ui::cli::{interrupted, valid_name};
+
+/// What the classic clients print on every refusal.
+const REFUSAL: &str = "server responded with an error";
+
+/// Shows the menu, and does what is chosen, until 0 or the end of the input.
+pub(crate) async fn run(profile: &Profile, options: &Options) -> Result<()> {
+    print(&format!("MessageU client at your service.\n(classic dialect: {LEGACY_BANNER})"))?;
+    let mut menu = Menu { profile, options, input: Input::new() };
+    let mut was_interrupted = false;
+    loop {
+        print(&format!("\n{}", text()))?;
+        let line = tokio::select! {
+            line = menu.input.line("? ") => line?,
+            error = interrupted() => return Err(error),
+        };
+        match line {
+            Line::End => return Ok(()),
+            Line::Interrupted if was_interrupted => return Ok(()),
+            Line::Interrupted => {
+                was_interrupted = true;
+                print("Ctrl-C again, Ctrl-D or 0 exits")?;
+            }
+            Line::Text(choice) => {
+                was_interrupted = false;
+                match choice.trim().parse::<u16>() {
+                    Ok(EXIT_NUMBER) => return Ok(()),
+                    Ok(number) => menu.choose(number).await?,
+                    Err(_) if choice.trim().is_empty() => {}
+                    Err(_) => print("enter one of the numbers")?,
+                }
+            }
+        }
+    }
+}
+
+fn text() -> String {
+    let lines = Action::ALL.iter().map(|action| format!("{}) {}\n", action.number(), action.label()));
+    format!("{}{EXIT_NUMBER}) {EXIT_LABEL}", lines.collect::<String>())
+}
+
+struct Menu<'a> {
+    profile: &'a Profile,
+    options: &'a Options,
+    input: Input,
+}
+
+impl Menu<'_> {
+    /// Does what a number stands for. Only the end of input or output ends the menu.
+    async fn choose(&mut self, number: u16) -> Result<()> {
+        let Some(action) = Action::of_number(number, self.family()) else {
+            return print("there is no such number");
+        };
+        let done = tokio::select! {
+            done = self.act(action) => done,
+            error = interrupted() => Err(error),
+        };
+        let Err(error) = done else { return Ok(()) };
+        match error.kind() {
+            ErrorKind::Closed => return Err(error),
+            ErrorKind::Refused => print(REFUSAL)?,
+            ErrorKind::Interrupted => return print("interrupted"),
+            _ => print(&error.to_string())?,
+        }
+        error.hint_text().map_or(Ok(()), |hint| print(&format!("({hint})")))
+    }
+
+    async fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Register => self.register().await,
+            Action::List => {
+                let users = self.open()?.list().await?;
+                users.iter().try_for_each(|user| print(&user.name))
+            }
+            Action::PublicKey => {
+                let name = self.ask("user name: ").await?;
+                let (peer, _) = self.open()?.public_key(&name).await?;
+                print(&format!("public key of {} received", peer.name))
+            }
+            Action::Receive => self.receive().await,
+            Action::SendText => {
+                let name = self.ask("user name: ").await?;
+                let text = self.ask("message: ").await?;
+                self.open()?.send_text(&name, &text).await?;
+                print("message sent")
+            }
+            Action::RequestKey => {
+                let name = self.ask("user name: ").await?;
+                self.open()?.request_key(&name, false).await?;
+                print("request for symmetric key sent")
+            }
+            Action::SendKey => {
+                let name = self.ask("user name: ").await?;
+                self.open()?.send_key(&name, false).await?;
+                print("symmetric key sent")
+            }
+            Action::SendFile => {
+                let name = self.ask("user name: ").await?;
+                let path = self.ask("file path: ").await?;
+                let mut bars = Bars::default();
+                let mut progress = |done, total| bars.update(done, total);
+                self.open()?.send_file(&name, Path::new(&path), &mut progress).await?;
+                print("file sent")
+            }
+        }
+    }
+
+    async fn register(&mut self) -> Result<()> {
+        if let Some(path) = self.profile.identity_path() {
+            // Asked before the user has thought of a name.
+            let what = format!("you are registered already: {}", path.display());
+            return Err(Error::new(ErrorKind::Profile, what));
+        }
+        let name = valid_name(&self.ask("user name: ").await?)?;
+        let spinner = Spinner::new("registering");
+        let session = Session::register(self.profile, self.options.clone(), name).await?;
+        drop(spinner);
+        print(&format!("registered as {}", session.name()))
+    }
+
+    async fn receive(&mut self) -> Result<()> {
+        let mut bars = Bars::default();
+        let mut progress = |done, total| bars.update(done, total);
+        let mut show = |arrival: Arrival| {
+            print(&arrival_text(&arrival))?;
+            arrival_hint(&arrival).map_or(Ok(()), |hint| print(&format!("({hint})\n")))
+        };
+        match self.open()?.receive(None, &mut progress, &mut show).await? {
+            0 => print("no messages"),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask(&mut self, prompt: &str) -> Result<String> {
+        match self.input.line(prompt).await? {
+            Line::Text(text) => Ok(text),
+            Line::Interrupted | Line::End => Err(Error::new(ErrorKind::Interrupted, "no answer")),
+        }
+    }
+
+    /// The session, for one action: in between, others may use the profile.
+    fn open(&self) -> Result<Session> {
+        Session::open(self.profile, self.options.clone())
+    }
+
+    fn family(&self) -> Option<Family> {
+        let proven = || self.open().ok()?.proven().map(|(dialect, _)| dialect);
+        self.options.dialect.or_else(proven).map(|dialect| dialect.family)
+    }
+}

@@ -1,0 +1,8 @@
+//! What people and scripts see. Only here anything is printed.
+
+pub(crate) mod cli;
+mod input;
+mod menu;
+mod output;
+mod progress;
+mod render;
