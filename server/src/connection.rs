@@ -529,6 +529,10 @@ impl<'a> Upload<'a> {
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
+        // Others may have filled the disk since the upload began.
+        if !self.relay.disk_has_room(0) {
+            return Err(StoreError::Storage("the disk is almost full".into()));
+        }
         let _permit = self.relay.chunks_in_flight.acquire().await;
         let id = self.id.ok_or(StoreError::NoSuchContent)?;
         self.relay.store.append_chunk(id, self.chunk.split().freeze()).await

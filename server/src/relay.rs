@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use messageu_wire::dialect::Profile;
 use messageu_wire::fields::ClientId;
@@ -12,9 +13,6 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use crate::limits::{CHUNKS_IN_FLIGHT, Limits, MOST_FREE_DISK};
 use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError};
-
-/// How long what was read of the disk's free space counts.
-const DISK_READING_LASTS: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub struct Relay {
@@ -27,7 +25,7 @@ pub struct Relay {
     pub(crate) chunks_in_flight: Semaphore,
     pulls: Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<()>>>>,
     disk: Option<PathBuf>,
-    disk_reading: Mutex<Option<(Instant, bool)>>,
+    disk_had_room: AtomicBool,
 }
 
 impl Relay {
@@ -41,7 +39,7 @@ impl Relay {
             chunks_in_flight: Semaphore::new(CHUNKS_IN_FLIGHT),
             pulls: Mutex::default(),
             disk,
-            disk_reading: Mutex::default(),
+            disk_had_room: AtomicBool::new(true),
         }
     }
 
@@ -78,31 +76,24 @@ impl Relay {
         self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the disk has room for more than what is there.
+    /// Whether the disk has room for so many bytes more than what is there.
     ///
     /// A disk that cannot be asked counts as having room: the store will say if it has not.
     #[must_use]
-    pub fn disk_has_room(&self) -> bool {
-        let Some(disk) = &self.disk else { return true };
-        let mut reading = self.disk_reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, has_room)) = *reading
-            && at.elapsed() < DISK_READING_LASTS
-        {
-            return has_room;
-        }
-        let has_room = rustix::fs::statvfs(disk).map_or(true, |disk| {
-            let reserve = (disk.f_blocks.saturating_mul(disk.f_frsize) / 100)
-                .saturating_mul(self.limits.free_disk_percent.into())
-                .min(MOST_FREE_DISK);
-            disk.f_bavail.saturating_mul(disk.f_frsize) >= reserve
-        });
-        if !has_room && reading.is_none_or(|(_, had_room)| had_room) {
+    pub fn disk_has_room(&self, bytes: u64) -> bool {
+        let Some(disk) = self.disk.as_ref().and_then(|disk| rustix::fs::statvfs(disk).ok()) else {
+            return true;
+        };
+        let percent = disk.f_blocks.saturating_mul(disk.f_frsize) / 100;
+        let reserve = percent.saturating_mul(self.limits.free_disk_percent.into()).min(MOST_FREE_DISK);
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize).saturating_add(self.store.reusable_bytes());
+        let has_room = free >= reserve.saturating_add(bytes);
+        if self.disk_had_room.swap(has_room, Ordering::Relaxed) && !has_room {
             tracing::error!(
                 percent = self.limits.free_disk_percent,
                 "the disk is almost full: messages are refused until there is room (--min-free-disk)"
             );
         }
-        *reading = Some((Instant::now(), has_room));
         has_room
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn handle(
     _: Content,
 ) -> Result<Outcome, Refusal> {
     let name = request.name.name()?;
-    if !relay.disk_has_room() {
+    if !relay.disk_has_room(0) {
         return Err(Refusal::DiskFull);
     }
     let mut tries = 0;

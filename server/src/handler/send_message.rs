@@ -16,7 +16,7 @@ pub(crate) async fn check(relay: &Arc<Relay>, asker: &Asker, request: &Request) 
     if !request.kind.is_known() {
         return Err(Refusal::UnknownType);
     }
-    if !relay.disk_has_room() {
+    if !relay.disk_has_room(request.size.into()) {
         return Err(Refusal::DiskFull);
     }
     let to = relay.resolve(request.to, asker.profile).await?.ok_or(Refusal::UnknownTarget)?.id;

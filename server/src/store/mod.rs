@@ -271,6 +271,11 @@ pub trait Store: Send + Sync + 'static {
     /// Returns how many it deleted. After an error, some may be deleted.
     async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError>;
 
+    /// Bytes that the store has on disk and can use again, beside what is free there: deleting does not give them back.
+    fn reusable_bytes(&self) -> u64 {
+        0
+    }
+
     /// Writes down what is not yet durable, and stops: later calls fail.
     async fn close(&self);
 }

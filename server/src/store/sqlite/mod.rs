@@ -132,12 +132,13 @@ impl SqliteStore {
         let mut connection = Connection::open_with_flags(path, flags)?;
         configure(&connection)?;
         schema::check_owner(&connection)?;
-        writer::configure(&connection, options)?;
+        let log_size = writer::log_size(path);
+        writer::configure(&connection, log_size, options)?;
         schema::migrate(&mut connection)?;
         // Whoever uploaded these is gone.
         connection.execute("UPDATE uploads SET Doomed = TRUE", [])?;
         let readers = Readers::open(path)?;
-        let writer = Writer::start(connection, beside(path, "-wal"), lock)?;
+        let writer = Writer::start(connection, beside(path, "-wal"), log_size, lock)?;
         Ok(Self { readers, writer })
     }
 
@@ -236,6 +237,10 @@ impl Store for SqliteStore {
             deleted += self.writer.durably(cost, move |changes| changes.acknowledge(to, &part)).await?;
         }
         Ok(deleted)
+    }
+
+    fn reusable_bytes(&self) -> u64 {
+        self.writer.reusable_bytes()
     }
 
     async fn close(&self) {

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -33,19 +34,29 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Clients whose visit is noted in memory. A note beyond that is lost: it is worth less than the memory.
 const TOUCHED_MAX: usize = 65_536;
 
-/// Pages after which the log is copied into the database.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// Bytes of log after which it is copied into the database, and beyond which it is cut down again: as much as serves,
+/// but on a small disk a small part of it, since copying needs room beside the log.
+const LOG: u64 = 16 << 20;
+const LOG_PART_OF_DISK: u64 = 32;
 
-/// Bytes of log beyond which readers are waited for, so that the log can begin again.
-const LOG_MAX: u64 = 64 << 20;
+/// Bytes of a page.
+const PAGE: u64 = 4_096;
+
+/// How large the log may become on the disk of this database.
+pub(super) fn log_size(database: &Path) -> u64 {
+    let directory = database.parent().map_or_else(PathBuf::new, |parent| Path::new(".").join(parent));
+    let disk =
+        rustix::fs::statvfs(&directory).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    LOG.min(disk / LOG_PART_OF_DISK)
+}
 
 /// Prepares the connection for writing.
-pub(super) fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {
+pub(super) fn configure(connection: &Connection, log: u64, options: Options) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.pragma_update(None, "journal_size_limit", LOG_MAX)?;
+    connection.pragma_update(None, "wal_autocheckpoint", log / PAGE)?;
+    connection.pragma_update(None, "journal_size_limit", 4 * log)?;
     match options.max_pages {
         Some(pages) => connection.pragma_update(None, "max_page_count", pages),
         None => Ok(()),
@@ -56,6 +67,7 @@ pub(super) fn configure(connection: &Connection, options: Options) -> rusqlite::
 pub(super) struct Writer {
     room: Arc<Semaphore>,
     touched: Arc<Touched>,
+    reusable: Arc<AtomicU64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -66,24 +78,27 @@ struct Running {
 
 impl Writer {
     /// Starts the thread. It holds the lock until it ends.
-    pub(super) fn start(connection: Connection, log: PathBuf, lock: File) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, log: PathBuf, log_size: u64, lock: File) -> io::Result<Self> {
         let touched = Arc::new(Touched::default());
+        let reusable = Arc::new(AtomicU64::new(0));
         let (requests, waiting) = channel();
         let work = WriterThread {
             waiting,
             touched: Arc::clone(&touched),
+            reusable: Arc::clone(&reusable),
             connection,
             counters: Counters::default(),
             // The last run may have left something.
             sweeping: true,
             flushed: Instant::now(),
             log,
+            log_size,
             _lock: lock,
         };
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run())?;
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
         let running = Mutex::new(Some(Running { requests, thread }));
-        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, running })
+        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, reusable, running })
     }
 
     /// Makes a change that is on disk when this returns. `cost` is how many bytes the request holds.
@@ -128,6 +143,11 @@ impl Writer {
         let running = self.running();
         let requests = running.as_ref().map(|running| &running.requests).ok_or_else(closed)?;
         requests.send(request).map_err(|_| closed())
+    }
+
+    /// Bytes of the file that are free for what comes next.
+    pub(super) fn reusable_bytes(&self) -> u64 {
+        self.reusable.load(Ordering::Relaxed)
     }
 
     /// The notes that are not yet written down.
@@ -241,12 +261,14 @@ impl<T: Send, F: FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send> Request f
 struct WriterThread {
     waiting: Receiver<Box<dyn Request>>,
     touched: Arc<Touched>,
+    reusable: Arc<AtomicU64>,
     connection: Connection,
     counters: Counters,
     /// Whether there may be chunks to sweep.
     sweeping: bool,
     flushed: Instant,
     log: PathBuf,
+    log_size: u64,
     // Behind the connection, so that it is released after that is closed.
     _lock: File,
 }
@@ -317,7 +339,14 @@ impl WriterThread {
         if committed.is_err() {
             self.counters.forget();
         }
+        self.note_reusable();
         committed
+    }
+
+    fn note_reusable(&self) {
+        if let Ok(pages) = super::schema::pragma::<u64>(&self.connection, "freelist_count") {
+            self.reusable.store(pages.saturating_mul(PAGE), Ordering::Relaxed);
+        }
     }
 
     fn transaction(
@@ -339,15 +368,16 @@ impl WriterThread {
             more = changes.sweep()?;
             Ok(())
         });
-        if let Err(error) = swept {
+        if let Err(error) = &swept {
             tracing::warn!(%error, "erasing old contents failed; trying again later");
         }
-        self.sweeping = more;
+        self.sweeping = more && swept.is_ok();
+        self.note_reusable();
     }
 
     /// Lets the log begin again when readers that overlap have kept it growing.
     fn limit_log(&self) {
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 2 * LOG_MAX) {
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 8 * self.log_size) {
             self.checkpoint();
         }
     }
