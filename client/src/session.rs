@@ -306,7 +306,13 @@ impl Session {
         let asked = if replace { Asked::ForReplacement } else { Asked::ForFirst };
         // Noted first: the answer may come before our own receipt does.
         self.keyring.update(&self.state, peer.id, |peer| peer.asked = Some(asked))?;
-        let sent = self.send(&peer, MessageType::KEY_REQUEST, Vec::new()).await;
+        let sent = match self.client().await {
+            Ok(client) => {
+                let content = vec![0; key_request_size(client.dialect)];
+                self.send(&peer, MessageType::KEY_REQUEST, content).await
+            }
+            Err(error) => Err(error),
+        };
         if sent.as_ref().is_err_and(was_not_sent) {
             self.keyring.update(&self.state, peer.id, |peer| peer.asked = before)?;
         }
@@ -848,6 +854,12 @@ fn candidates(options: &Options) -> Vec<(Dialect, u8)> {
         .into_iter()
         .flat_map(|dialect| versions(dialect).into_iter().map(move |version| (dialect, version)))
         .collect()
+}
+
+/// Bytes of a key request's content, which mean nothing. Where a pull's size counts contents alone, an empty message
+/// would not be seen; the program with that custom sends as many as a key has.
+fn key_request_size(dialect: Dialect) -> usize {
+    if dialect.profile.entry_counted == 0 { LEGACY_WRAPPED_KEY_SIZE } else { 0 }
 }
 
 fn trial_timeout(options: &Options, candidates: usize) -> Duration {

@@ -895,7 +895,7 @@ fn sqlite_leaves_a_classic_database_as_it_is() {
     outside(&directory).execute_batch("CREATE TABLE Clients (ID, Name)").unwrap();
     let before = std::fs::read(database(&directory)).unwrap();
     let error = SqliteStore::open(&database(&directory)).err().unwrap();
-    assert!(error.to_string().contains("messageu-server import PATH"), "{error}");
+    assert!(error.problem.to_string().contains("messageu-server import PATH"), "{error}");
     assert_eq!(std::fs::read(database(&directory)).unwrap(), before);
 }
 
@@ -925,7 +925,7 @@ fn sqlite_refuses_what_is_not_a_database() {
 fn sqlite_says_what_to_do_where_it_cannot_write() {
     let error = refusal(Path::new("/nonexistent/server.db"));
     assert!(matches!(error, OpenProblem::File(_)));
-    assert!(error.to_string().contains("directory must exist"), "{error}");
+    assert!(error.problem.to_string().contains("directory must exist"), "{error}");
 }
 
 // What the tests are made of.

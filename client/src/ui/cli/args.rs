@@ -117,7 +117,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         count: Option<u32>,
     },
-    /// End your account at the server, with all that waits for you (families of dialects that have it: D)
+    /// End your account at the server, with all that waits for you (in dialect d/big-endian)
     DeleteAccount {
         /// Yes, do it
         #[arg(long)]
