@@ -168,6 +168,8 @@ impl RequestReader {
         hint: Option<&'static Profile>,
         quiet: bool,
     ) -> Result<Event, Rejection> {
+        // What is remembered from another family, as of a client that changed its program, says nothing here.
+        let hint = hint.filter(|profile| profile.families.contains(&front.dialect.family));
         let content = front.request.content_size();
         if content > self.content_limit {
             let limit = self.content_limit;

@@ -192,4 +192,10 @@ fn dialects_have_distinct_names_that_read_back() {
         assert!(!names[..at].contains(name));
         assert_eq!(name.parse::<Dialect>().unwrap().to_string(), *name);
     }
+    for (short, name) in [("D", "d"), ("Big-Endian", "d/big-endian"), ("uid-echo", "b/uid-echo")] {
+        assert_eq!(short.parse::<Dialect>().unwrap().to_string(), name);
+    }
+    for ambiguous in ["padded-1024", "classic", "f", ""] {
+        assert!(ambiguous.parse::<Dialect>().is_err());
+    }
 }

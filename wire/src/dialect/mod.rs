@@ -205,9 +205,18 @@ impl fmt::Debug for Dialect {
 impl FromStr for Dialect {
     type Err = WireError;
 
-    /// Reads what [`Dialect`]'s `Display` writes: `d`, or `d/big-endian`.
+    /// Reads what [`Dialect`]'s `Display` writes, `d` or `d/big-endian`, and also a profile's name alone, where one
+    /// family alone has it.
     fn from_str(text: &str) -> Result<Self, WireError> {
         let named = |dialect: &Self| dialect.to_string().eq_ignore_ascii_case(text);
-        Self::all().find(named).ok_or_else(|| WireError::UnknownName { what: "dialect", name: text.into() })
+        let by_profile = || {
+            let profile = Profile::named(&text.to_ascii_lowercase())?;
+            let [family] = *profile.families else { return None };
+            Some(Self { family, profile })
+        };
+        Self::all()
+            .find(named)
+            .or_else(by_profile)
+            .ok_or_else(|| WireError::UnknownName { what: "dialect", name: text.into() })
     }
 }
