@@ -255,7 +255,7 @@ async fn finish(mut exchange: Exchange) -> Result<Response> {
 }
 
 fn refused(text: &str) -> Error {
-    let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+    let text = if text.is_empty() { String::new() } else { format!(" ({text})") };
     Error::new(ErrorKind::Refused, format!("the server refused{text}"))
 }
 

@@ -740,7 +740,9 @@ impl Session {
     }
 
     fn downloads(&self) -> PathBuf {
-        self.options.downloads.clone().unwrap_or_else(|| self.profile.dir().join("downloads"))
+        let dir = self.options.downloads.clone().unwrap_or_else(|| self.profile.dir().join("downloads"));
+        // So that the path that is shown leads there from anywhere.
+        std::path::absolute(&dir).unwrap_or(dir)
     }
 }
 
@@ -829,10 +831,10 @@ async fn enrol(
     }
     let failure = failure.unwrap_or_else(|| Error::new(ErrorKind::Other, "there is no dialect to try"));
     Err(match failure.kind() {
-        ErrorKind::Refused => failure.or_hint(format!(
-            "the name {:?} may be taken; some servers want letters and digits alone, and some are full",
-            identity.name.as_str()
-        )),
+        ErrorKind::Refused => {
+            Error::new(ErrorKind::Refused, format!("{failure} to register {:?}", identity.name.as_str()))
+                .hint("the name may be taken; some servers want letters and digits alone, and some are full")
+        }
         _ => failure,
     })
 }

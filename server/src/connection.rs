@@ -166,7 +166,10 @@ impl Connection {
         if self.asker.as_ref().is_none_or(|(looked_up, _)| *looked_up != id) {
             // An id of 16 printable characters names a client in the profile that shows ids so; nothing else is lost
             // by trying it here.
-            let client = self.relay.resolve(id, &Profile::ASCII).await.unwrap_or_default();
+            let client = self.relay.resolve(id, &Profile::ASCII).await.unwrap_or_else(|error| {
+                tracing::error!(client = %id, %error, "a client could not be looked up, and counts as unknown");
+                None
+            });
             self.asker = Some((id, client));
         }
         let (_, client) = self.asker.as_ref()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use messageu_client::action::Action;
-use messageu_client::{Address, ErrorKind, Options, Profile};
+use messageu_client::{Address, Error, ErrorKind, Options, Profile};
 use messageu_envelope::legacy::{LEGACY_BANNER, LegacyIv};
 use messageu_wire::dialect::Dialect;
 
@@ -30,7 +30,7 @@ pub(crate) struct CommandLine {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The server [default: the one in the profile's file info.server or server.info]
-    #[arg(long, global = true, env = "MESSAGEU_SERVER", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "MESSAGEU_SERVER", value_name = "HOST:PORT", value_parser = address)]
     server: Option<Address>,
     /// The directory with your identity and keys; each identity needs its own
     #[arg(long, global = true, env = "MESSAGEU_PROFILE", value_name = "DIR", default_value = ".")]
@@ -189,6 +189,14 @@ enum IvChoice {
     Prefixed,
 }
 
+/// Reads an address; what is wrong with it says also how one is written.
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error: Error| match error.hint_text() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    })
+}
+
 /// Reads a time: a number with `ms`, `s`, `m` or `h`, or a number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -210,13 +218,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn after_help() -> String {
     let mut help = String::from("Exit codes:\n    0  all went well\n");
     for kind in ErrorKind::ALL {
-        let _ = writeln!(help, "  {:>3}  {} ({})", kind.exit_code(), kind.meaning(), kind.name());
+        let _ = writeln!(help, "  {:>3}  {}: {}", kind.exit_code(), kind.name(), kind.meaning());
     }
     let _ = write!(
         help,
-        "\nResults go to standard output, errors and notes to standard error. With --output json each result is one\n\
-         object a line, whose field `event` names it; errors are objects with `kind`, `message`, `hint`, `exit_code`.\n\
-         The classic dialects' conversations are {LEGACY_BANNER}."
+        "\nResults go to standard output, errors and notes to standard error. With --output json each result is one \
+         object a line, whose field `event` names it; an error is an object with `kind`, `message`, `hint` and \
+         `exit_code`.\n\nConversations in the classic dialects are {LEGACY_BANNER}."
     );
     help
 }

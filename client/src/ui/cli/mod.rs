@@ -352,10 +352,22 @@ fn is_passing(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused)
 }
 
-/// The manual: a page for the program, and a section for each subcommand behind it.
+/// The manual: a page for the program, with a section for each subcommand at its end.
 fn manual() -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(CommandLine::command().flatten_help(true)).render(&mut page)?;
+    let program = CommandLine::command();
+    clap_mangen::Man::new(program.clone()).render(&mut page)?;
+    for subcommand in program.get_subcommands() {
+        let man = clap_mangen::Man::new(subcommand.clone().disable_help_flag(true));
+        let mut section = Vec::new();
+        man.render_synopsis_section(&mut section)?;
+        man.render_description_section(&mut section)?;
+        if subcommand.get_arguments().next().is_some() {
+            man.render_options_section(&mut section)?;
+        }
+        let section = String::from_utf8_lossy(&section).replace(".SH ", ".SS ");
+        page.extend(format!(".SH MESSAGEU {}\n{section}", subcommand.get_name().to_uppercase()).into_bytes());
+    }
     Ok(page)
 }
 

@@ -52,6 +52,16 @@ fn text() -> String {
     format!("{}{EXIT_NUMBER}) {EXIT_LABEL}", lines.collect::<String>())
 }
 
+/// A hint with the menu's numbers in place of the subcommands.
+fn in_menu(hint: &str) -> String {
+    let mut actions = Action::ALL.to_vec();
+    // `send` is the beginning of `send-key`.
+    actions.sort_by_key(|action| std::cmp::Reverse(action.name().len()));
+    actions.into_iter().fold(hint.to_owned(), |hint, action| {
+        hint.replace(&format!("messageu {}", action.name()), &action.number().to_string())
+    })
+}
+
 struct Menu<'a> {
     profile: &'a Profile,
     options: &'a Options,
@@ -75,7 +85,7 @@ impl Menu<'_> {
             ErrorKind::Interrupted => return print("interrupted"),
             _ => print(&error.to_string())?,
         }
-        error.hint_text().map_or(Ok(()), |hint| print(&format!("({hint})")))
+        error.hint_text().map_or(Ok(()), |hint| print(&format!("({})", in_menu(hint))))
     }
 
     async fn act(&mut self, action: Action) -> Result<()> {
@@ -136,7 +146,7 @@ impl Menu<'_> {
         let mut progress = |done, total| bars.update(done, total);
         let mut show = |arrival: Arrival| {
             print(&arrival_text(&arrival))?;
-            arrival_hint(&arrival).map_or(Ok(()), |hint| print(&format!("({hint})\n")))
+            arrival_hint(&arrival).map_or(Ok(()), |hint| print(&format!("({})\n", in_menu(&hint))))
         };
         match self.open()?.receive(None, &mut progress, &mut show).await? {
             0 => print("no messages"),
