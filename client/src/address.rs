@@ -40,8 +40,8 @@ impl FromStr for Address {
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         match bracketed {
-            Some(inner) if inner.contains(':') && inner.chars().all(|c| allowed(c) || c == ':' || c == '%') => {
-            }
+            Some(inner)
+                if inner.contains(':') && inner.chars().all(|c| allowed(c) || c == ':' || c == '%') => {}
             None if !host.is_empty() && host.chars().all(allowed) => {}
             None if host.contains(':') => return Err(wrong("an IPv6 address stands in brackets")),
             _ => return Err(wrong("the host is neither a name nor an IP address")),

@@ -96,8 +96,7 @@ impl Client {
         progress: Progress<'_>,
     ) -> Result<Option<MessageId>> {
         let too_large = || self.too_large(size);
-        let request =
-            send_message::Request { to, kind, size: u32::try_from(size).map_err(|_| too_large())? };
+        let request = send_message::Request { to, kind, size: u32::try_from(size).map_err(|_| too_large())? };
         let mut pending = self.encode(me, &request.into())?.ok_or_else(too_large)?;
         let written = u64::try_from(pending.len()).unwrap_or_default() + size;
         if self.dialect.profile.fixed_send.is_some_and(|fixed| written > u64::from(fixed)) {
@@ -196,8 +195,13 @@ impl Client {
             None => usize::try_from(u32::MAX).unwrap_or(usize::MAX),
         };
         let (dialect, most) = (self.dialect, most.saturating_sub(head));
-        Error::new(ErrorKind::File, format!("{size} bytes are too many: a message in dialect {dialect} carries {most} at most, encrypted"))
-            .hint("split it into several files")
+        Error::new(
+            ErrorKind::File,
+            format!(
+                "{size} bytes are too many: a message in dialect {dialect} carries {most} at most, encrypted"
+            ),
+        )
+        .hint("split it into several files")
     }
 }
 

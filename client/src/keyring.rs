@@ -135,8 +135,7 @@ pub(crate) struct Contacts {
 
 impl Contacts {
     pub(crate) fn load(dir: &StateDir) -> Self {
-        let names: BTreeMap<String, String> =
-            dir.read(CONTACTS_FILE, FILE_MAX).unwrap_or_default();
+        let names: BTreeMap<String, String> = dir.read(CONTACTS_FILE, FILE_MAX).unwrap_or_default();
         let by_id = names.into_iter().filter_map(|(id, name)| Some((id.parse().ok()?, name)));
         Self { names: by_id.collect() }
     }

@@ -22,6 +22,4 @@ pub use download::Download;
 pub use error::{Error, ErrorKind, Result};
 pub use keyring::Contact;
 pub use profile::{IDENTITY_FILES, Profile, SERVER_FILES, STATE_DIR};
-pub use session::{
-    Arrival, Content, KeyOutcome, Locked, Options, Sent, Session, Show, TEXT_LIMIT, Text,
-};
+pub use session::{Arrival, Content, KeyOutcome, Locked, Options, Sent, Session, Show, TEXT_LIMIT, Text};

@@ -156,7 +156,9 @@ impl Test<'_> {
         };
         self.told(&format!("send {what}"), sent)?;
         let came = arrivals(to).await.and_then(|came| match came.as_slice() {
-            [Arrival { content: Content::File(file), .. }] => std::fs::read(&file.path).at("read", &file.path),
+            [Arrival { content: Content::File(file), .. }] => {
+                std::fs::read(&file.path).at("read", &file.path)
+            }
             other => Err(mismatch(&format!("{other:?}"))),
         });
         let came = came.and_then(|came| expect(&came.len(), |_| came == content));

@@ -440,34 +440,27 @@ impl Session {
     /// The server, in a dialect and version that it is known to answer: tried out if none is.
     async fn client(&mut self) -> Result<Client> {
         if let Some((dialect, version)) = self.proof {
-            return Ok(self.client_in(dialect, version, self.options.timeout));
+            return Ok(self.client_in(dialect, version));
         }
-        let candidates = candidates(&self.options);
-        let mut failure = None;
-        for &(dialect, version) in &candidates {
-            let patience = trial_timeout(&self.options, candidates.len());
-            match self.client_in(dialect, version, patience).list_clients(self.id()).await {
-                Ok(entries) => {
-                    self.prove(dialect, version)?;
-                    self.take_list(&entries)?;
-                    return Ok(self.client_in(dialect, version, self.options.timeout));
-                }
-                Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
-                Err(error) => failure = Some(worse(failure, error)),
+        let me = self.id();
+        let list = async |client: &Client| client.list_clients(me).await;
+        match first_answered(&self.address, &self.options, list).await {
+            Ok((entries, dialect, version)) => {
+                self.prove(dialect, version)?;
+                self.take_list(&entries)?;
+                Ok(self.client_in(dialect, version))
             }
-        }
-        match (failure, self.options.dialect, candidates.first()) {
-            // Said to be the dialect: then the operation itself will show what is wrong.
-            (Some(error), Some(dialect), Some((_, version))) if error.kind() == ErrorKind::Refused => {
-                Ok(self.client_in(dialect, *version, self.options.timeout))
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                // Said to be the dialect: then the operation itself will show what is wrong.
+                let said = self.options.dialect.and_then(|_| candidates(&self.options).first().copied());
+                said.map(|(dialect, version)| self.client_in(dialect, version)).ok_or_else(|| stranger(error))
             }
-            (Some(error), ..) => Err(stranger(error)),
-            (None, ..) => Err(Error::new(ErrorKind::Other, "there is no dialect to try")),
+            Err(error) => Err(error),
         }
     }
 
-    fn client_in(&self, dialect: Dialect, version: u8, timeout: Duration) -> Client {
-        Client { address: self.address.clone(), dialect, version, timeout }
+    fn client_in(&self, dialect: Dialect, version: u8) -> Client {
+        Client { address: self.address.clone(), dialect, version, timeout: self.options.timeout }
     }
 
     fn prove(&mut self, dialect: Dialect, version: u8) -> Result<()> {
@@ -495,10 +488,14 @@ impl Session {
         if let [contact] = self.contacts.named(name).as_slice() {
             return Ok(contact.clone());
         }
-        let listed = self.list().await?;
+        self.listed = false;
+        // Finding the dialect out may have listed already.
+        self.client().await?;
+        if !self.listed {
+            self.list().await?;
+        }
         if let Ok(id) = name.parse() {
-            let known = listed.into_iter().find(|contact| contact.id == id);
-            return Ok(known.unwrap_or_else(|| Contact { id, name: name.to_owned() }));
+            return Ok(Contact { id, name: self.contacts.name(id).unwrap_or(name).to_owned() });
         }
         match self.contacts.named(name).as_slice() {
             [contact] => Ok(contact.clone()),
@@ -557,7 +554,8 @@ impl Session {
 
     fn iv(&self, dialect: Dialect) -> LegacyIv {
         // The IV in front is the custom of the one program that speaks big-endian.
-        let custom = if *dialect.profile == WireProfile::BIG_ENDIAN { LegacyIv::Prefixed } else { LegacyIv::Zero };
+        let custom =
+            if *dialect.profile == WireProfile::BIG_ENDIAN { LegacyIv::Prefixed } else { LegacyIv::Zero };
         self.options.iv.unwrap_or(custom)
     }
 
@@ -767,7 +765,9 @@ impl Iterator for SealedFile {
         let got = u64::try_from(plain.len()).unwrap_or_default();
         if got < wanted {
             let what = format!("{} became shorter while it was sent; nothing was", self.path.display());
-            return Some(Err(Error::new(ErrorKind::File, what).hint("try again when nobody is writing to it")));
+            return Some(Err(
+                Error::new(ErrorKind::File, what).hint("try again when nobody is writing to it")
+            ));
         }
         self.left -= got;
         let mut sealed = Vec::new();
@@ -809,34 +809,48 @@ async fn enrol(
     options: &Options,
     identity: &IdentityFile,
 ) -> Result<(ClientId, Dialect, u8)> {
-    let candidates = candidates(options);
-    let mut failure: Option<Error> = None;
-    let mut silent = None;
-    for &(dialect, version) in &candidates {
-        if silent == Some(dialect) {
-            continue;
-        }
-        let timeout = trial_timeout(options, candidates.len());
-        let client = Client { address: address.clone(), dialect, version, timeout };
-        match client.register(&identity.name, identity.key.public_key()).await {
-            Ok(client_id) => return Ok((client_id, dialect, version)),
-            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
-            Err(error) => {
-                if error.kind() != ErrorKind::Refused {
-                    silent = Some(dialect);
-                }
-                failure = Some(worse(failure, error));
-            }
-        }
-    }
-    let failure = failure.unwrap_or_else(|| Error::new(ErrorKind::Other, "there is no dialect to try"));
-    Err(match failure.kind() {
+    let public_key = identity.key.public_key();
+    let register = async |client: &Client| client.register(&identity.name, public_key).await;
+    first_answered(address, options, register).await.map_err(|error| match error.kind() {
         ErrorKind::Refused => {
-            Error::new(ErrorKind::Refused, format!("{failure} to register {:?}", identity.name.as_str()))
+            Error::new(ErrorKind::Refused, format!("{error} to register {:?}", identity.name.as_str()))
                 .hint("the name may be taken; some servers want letters and digits alone, and some are full")
         }
-        _ => failure,
+        _ => error,
     })
+}
+
+/// What a server of which nothing is known answers, and in which dialect and version it was asked then.
+///
+/// After a refusal the other version is tried, after silence and nonsense only other dialects. If nothing is answered,
+/// the error is a refusal if there was one.
+async fn first_answered<T>(
+    address: &Address,
+    options: &Options,
+    ask: impl AsyncFn(&Client) -> Result<T>,
+) -> Result<(T, Dialect, u8)> {
+    let (mut failure, mut hopeless) = (None, None);
+    let timeout = match options.dialect {
+        Some(_) => options.timeout,
+        None => options.timeout.min(TRIAL_TIMEOUT),
+    };
+    for (dialect, version) in candidates(options) {
+        if hopeless == Some(dialect) {
+            continue;
+        }
+        let error = match ask(&Client { address: address.clone(), dialect, version, timeout }).await {
+            Ok(answer) => return Ok((answer, dialect, version)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::Refused => {}
+            ErrorKind::NoAnswer | ErrorKind::Data => hopeless = Some(dialect),
+            _ => return Err(error),
+        }
+        let says_more = |old: &Error| old.kind() == ErrorKind::Refused || error.kind() != ErrorKind::Refused;
+        failure = Some(failure.filter(says_more).unwrap_or(error));
+    }
+    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Other, "there is no dialect to try")))
 }
 
 /// What may be tried with a server of which nothing is known.
@@ -862,18 +876,6 @@ fn candidates(options: &Options) -> Vec<(Dialect, u8)> {
 /// would not be seen; the program with that custom sends as many as a key has.
 fn key_request_size(dialect: Dialect) -> usize {
     if dialect.profile.entry_counted == 0 { LEGACY_WRAPPED_KEY_SIZE } else { 0 }
-}
-
-fn trial_timeout(options: &Options, candidates: usize) -> Duration {
-    if candidates > 2 { options.timeout.min(TRIAL_TIMEOUT) } else { options.timeout }
-}
-
-/// Of two failures the one that says more: a refusal is an answer at least.
-fn worse(first: Option<Error>, second: Error) -> Error {
-    match first {
-        Some(first) if second.kind() != ErrorKind::Refused || first.kind() == ErrorKind::Refused => first,
-        _ => second,
-    }
 }
 
 /// A refusal of what nobody who is registered is refused.

@@ -69,8 +69,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// Why standard output takes nothing.
 pub(crate) fn output_error(error: &io::Error) -> Error {
-    let kind =
-        if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::Closed } else { ErrorKind::File };
+    let kind = if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::Closed } else { ErrorKind::File };
     Error::new(kind, format!("cannot write to standard output: {error}"))
 }
 

@@ -28,9 +28,9 @@ pub(crate) fn arrival_hint(arrival: &Arrival) -> Option<String> {
     match &arrival.content {
         Content::KeyRequest(None) => Some(format!("to answer {name}: messageu send-key {name}")),
         Content::Key(KeyOutcome::NotAsked) => Some(format!("to ask for one: messageu request-key {name}")),
-        Content::Key(KeyOutcome::Kept) => Some(format!(
-            "to use a key of {name} in place of yours: messageu request-key --replace {name}"
-        )),
+        Content::Key(KeyOutcome::Kept) => {
+            Some(format!("to use a key of {name} in place of yours: messageu request-key --replace {name}"))
+        }
         Content::Key(KeyOutcome::Damaged) => Some(format!("to ask again: messageu request-key {name}")),
         Content::Locked(Locked::NoKey) => Some(format!(
             "there is no key shared with {name} yet; the message is kept until one comes: messageu request-key {name}"

@@ -30,8 +30,8 @@ pub(crate) struct CommandLine {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The server [default: the one in the profile's file info.server or server.info]
-    #[arg(long, global = true, env = "MESSAGEU_SERVER", value_name = "HOST:PORT", value_parser = address)]
-    server: Option<Address>,
+    #[arg(long, global = true, env = "MESSAGEU_SERVER", value_name = "HOST:PORT")]
+    server: Option<ServerChoice>,
     /// The directory with your identity and keys; each identity needs its own
     #[arg(long, global = true, env = "MESSAGEU_PROFILE", value_name = "DIR", default_value = ".")]
     profile: PathBuf,
@@ -147,7 +147,7 @@ impl Global {
 
     pub(crate) fn options(&self) -> Options {
         Options {
-            server: self.server.clone(),
+            server: self.server.clone().and_then(|server| server.0),
             dialect: self.dialect.0,
             version: self.protocol_version,
             iv: match self.iv {
@@ -159,6 +159,25 @@ impl Global {
             downloads: self.downloads.clone(),
             auto_keys: self.auto_keys,
         }
+    }
+}
+
+/// A server; an empty text is none, as an empty variable is none.
+#[derive(Clone, Debug)]
+struct ServerChoice(Option<Address>);
+
+impl std::str::FromStr for ServerChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        // What is wrong with it says also how one is written.
+        text.parse().map(|address| Self(Some(address))).map_err(|error: Error| match error.hint_text() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        })
     }
 }
 
@@ -187,14 +206,6 @@ enum IvChoice {
     Zero,
     /// In front of the content
     Prefixed,
-}
-
-/// Reads an address; what is wrong with it says also how one is written.
-fn address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|error: Error| match error.hint_text() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    })
 }
 
 /// Reads a time: a number with `ms`, `s`, `m` or `h`, or a number of seconds.

@@ -182,7 +182,8 @@ impl Call {
             rest = after;
         }
         lines.push(rest);
-        let text = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n").trim_end());
+        let text =
+            format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n").trim_end());
         let object = json!({
             "event": "public_key", "name": peer.name, "id": peer.id.to_string(), "public_key": base64,
         });
@@ -218,13 +219,19 @@ impl Call {
         let mut shown = 0;
         loop {
             shown += self.receive_once(most.map(|most| most - shown)).await?;
-            let Some(deadline) = deadline.filter(|deadline| shown < enough && Instant::now() < *deadline) else {
+            let Some(deadline) = deadline.filter(|deadline| shown < enough && Instant::now() < *deadline)
+            else {
                 break;
             };
             sleep(POLL_INTERVAL.min(deadline.saturating_duration_since(Instant::now()))).await;
         }
         if shown == 0 {
             self.output.note("no messages");
+        }
+        // Only by the way: another command may have the profile by now.
+        let waiting = self.open().and_then(|session| session.waiting()).unwrap_or(0);
+        if waiting > 0 {
+            self.output.note(&format!("note: {waiting} in the inbox until a key comes that opens them"));
         }
         Ok(())
     }

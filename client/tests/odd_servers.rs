@@ -1,0 +1,327 @@
+//! Servers as they are in the wild: each test is one oddity, and what the program makes of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed test should stop"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use messageu_wire::dialect::{Dialect, Family};
+use messageu_wire::fields::{ClientId, MessageId, Name, NameField, PublicKey};
+use messageu_wire::frame::Received;
+use messageu_wire::message::MessageType;
+use messageu_wire::operation::{fetch_key, list_clients, pull_messages};
+use messageu_wire::operations::{Operation, Request};
+use support::{Fake, ME, Reply, User, answer, family_d, refusal, registered, shown};
+
+const BOB: ClientId = ClientId(*b"bob's client id!");
+
+fn entry(id: ClientId, name: &str) -> list_clients::Entry {
+    list_clients::Entry { client_id: id, name: NameField::from(&Name::new(name).unwrap()) }
+}
+
+fn list_of_bob() -> Reply {
+    Reply::Answer(answer(family_d(), list_clients::Response { clients: vec![entry(BOB, "bob")] }))
+}
+
+/// Key requests from bob, with these ids: messages that show without a key.
+fn key_requests(ids: &[u32]) -> Vec<u8> {
+    let message = |id: &u32| pull_messages::Message {
+        from: BOB,
+        message_id: Some(MessageId(*id)),
+        kind: MessageType::KEY_REQUEST,
+        content: Vec::new(),
+    };
+    answer(family_d(), pull_messages::Response { messages: ids.iter().map(message).collect() })
+}
+
+/// A server of family D that registers everybody and lists bob; `reply` answers the rest.
+fn fake(mut reply: impl FnMut(&Received) -> Reply + Send + 'static) -> Fake {
+    Fake::start(move |received| match received.request {
+        Request::Register(_) => registered(family_d()),
+        Request::ListClients(_) => list_of_bob(),
+        _ => reply(received),
+    })
+}
+
+fn operations(fake: &Fake) -> Vec<Operation> {
+    fake.seen().iter().map(|seen| seen.received.request.operation()).collect()
+}
+
+#[test]
+fn a_text_inside_a_refusal_is_shown() {
+    let refusal = [&[2, 0x28, 0x23, 9, 0, 0, 0][..], b"too\x1b late"].concat();
+    let server = fake(move |_| Reply::Answer(refusal.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    let run = user.run(&["key", "bob"]);
+    assert_eq!(run.code, Some(4));
+    assert!(run.err.contains("too late"), "{run:?}");
+}
+
+#[test]
+fn receipts_of_20_and_16_and_0_bytes_are_taken() {
+    let receipt = [&BOB.0[..], &7_u32.to_le_bytes()].concat();
+    for size in [20_u8, 16, 0] {
+        let header = [&[1, 0x37, 0x08][..], &u32::from(size).to_le_bytes()].concat();
+        let receipt = [&header, &receipt[..size.into()]].concat();
+        let server = fake(move |_| Reply::Answer(receipt.clone()));
+        let user = User::registered("alice", server.address, &[]);
+        let out = user.ok(&["--output", "json", "request-key", "bob"]);
+        let number = if size == 20 { "\"message_id\":7" } else { "\"message_id\":null" };
+        assert!(out.contains(number), "{size}: {out}");
+    }
+}
+
+#[test]
+fn a_public_key_without_its_owners_id_is_taken() {
+    let bare = [&[2, 0x36, 0x08, 160, 0, 0, 0][..], &[0x30; 160]].concat();
+    let server = fake(move |_| Reply::Answer(bare.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    assert!(user.ok(&["key", "bob"]).starts_with("-----BEGIN PUBLIC KEY-----\nMDAw"));
+}
+
+#[test]
+fn a_public_key_of_somebody_else_is_not() {
+    let others = fetch_key::Response { client_id: Some(ME), public_key: PublicKey([0x30; 160]) };
+    let server = fake(move |_| Reply::Answer(answer(family_d(), others.clone())));
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.run(&["key", "bob"]).code, Some(7));
+}
+
+#[test]
+fn a_pull_that_declares_its_contents_alone_is_read_whole() {
+    let message = |size: usize| pull_messages::Message {
+        from: BOB,
+        message_id: Some(MessageId(1)),
+        kind: MessageType::KEY_REQUEST,
+        content: vec![0; size],
+    };
+    let messages = vec![message(128), message(64)];
+    let mut bytes = answer(family_d(), pull_messages::Response { messages });
+    bytes[3..7].copy_from_slice(&192_u32.to_le_bytes());
+    let server = fake(move |_| Reply::Answer(bytes.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.ok(&["receive"]).matches("Request for symmetric key").count(), 2);
+}
+
+#[test]
+fn zeros_behind_an_answer_do_no_harm() {
+    let padded = [key_requests(&[1]), vec![0; 900]].concat();
+    let server = fake(move |_| Reply::Answer(padded.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.ok(&["receive"]).trim_end(), shown("bob", "Request for symmetric key").trim_end());
+}
+
+#[test]
+fn an_asker_in_the_list_is_not_listed() {
+    let server = Fake::start(|received| match received.request {
+        Request::Register(_) => registered(family_d()),
+        _ => {
+            let clients = vec![entry(ME, "alice"), entry(BOB, "bob")];
+            Reply::Answer(answer(family_d(), list_clients::Response { clients }))
+        }
+    });
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.ok(&["list"]), format!("{BOB}  bob\n"));
+}
+
+#[test]
+fn a_server_that_wants_the_other_version_is_found_and_remembered() {
+    for wanted in [1, 2] {
+        let server = Fake::start(move |received| match received.request {
+            _ if received.version != wanted => refusal(family_d()),
+            Request::Register(_) => registered(family_d()),
+            _ => list_of_bob(),
+        });
+        let user = User::registered("alice", server.address, &["--dialect", "d"]);
+        let tried = server.seen().len();
+        user.ok(&["list"]);
+        user.ok(&["list"]);
+        assert_eq!(server.seen().len(), tried + 2, "the proven version was not used at once");
+        assert_eq!(server.seen().last().unwrap().received.version, wanted);
+    }
+}
+
+#[test]
+fn a_refusal_in_a_proven_version_is_not_tried_again_in_the_other() {
+    let server = fake(|_| refusal(family_d()));
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.run(&["receive"]).code, Some(4));
+    assert_eq!(operations(&server), [Operation::Register, Operation::PullMessages]);
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_in_every_dialect_and_said_to_be() {
+    let server = Fake::start(|received| refusal(received.dialect));
+    let user = User::new("alice", server.address);
+    let run = user.run(&["register", "alice"]);
+    assert_eq!(run.code, Some(4));
+    assert!(run.err.contains("may be taken"), "{run:?}");
+    assert_eq!(server.seen().len(), 10);
+    assert!(!user.path("info.me").exists());
+}
+
+#[test]
+fn the_family_of_a_server_is_found_out() {
+    for family in Family::ALL {
+        let dialect = Dialect::classic(family);
+        let server = Fake::start(move |received| match received.dialect.family {
+            other if other != family => Reply::AnswerAndClose(Vec::new()),
+            _ => registered(dialect),
+        });
+        let user = User::new("alice", server.address);
+        let out = user.ok(&["--output", "json", "register", "alice"]);
+        assert!(out.contains(&format!("\"dialect\":\"{dialect}\"")), "{out}");
+    }
+}
+
+#[test]
+fn an_identity_from_elsewhere_finds_out_the_family_too() {
+    let server = Fake::start(|received| match received.dialect.family {
+        Family::C if received.version == 1 => Reply::Answer(answer(
+            received.dialect,
+            list_clients::Response { clients: vec![entry(BOB, "bob")] },
+        )),
+        _ => refusal(received.dialect),
+    });
+    let first = fake(|_| Reply::Silence);
+    let elsewhere = User::registered("alice", first.address, &[]);
+    let user = User::new("alice", server.address);
+    std::fs::copy(elsewhere.path("info.me"), user.path("me.info")).unwrap();
+    assert_eq!(user.ok(&["list"]), format!("{BOB}  bob\n"));
+}
+
+#[test]
+fn a_server_that_closes_without_an_answer_is_told_from_one_that_is_not_there() {
+    let server = fake(|_| Reply::AnswerAndClose(Vec::new()));
+    let user = User::registered("alice", server.address, &[]);
+    let run = user.run(&["--output", "json", "key", "bob"]);
+    assert_eq!(run.code, Some(3));
+    assert!(run.err.contains("\"kind\":\"no_answer\""), "{run:?}");
+    let run = user.run(&["--server", "127.0.0.1:1", "--output", "json", "list"]);
+    assert_eq!(run.code, Some(3));
+    assert!(run.err.contains("\"kind\":\"unreachable\""), "{run:?}");
+}
+
+#[test]
+fn a_server_that_never_answers_is_waited_for_no_longer_than_asked() {
+    let server = fake(|_| Reply::Silence);
+    let user = User::registered("alice", server.address, &[]);
+    let began = Instant::now();
+    assert_eq!(user.run(&["--timeout", "300ms", "key", "bob"]).code, Some(3));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn an_answer_of_another_dialect_is_bad_data() {
+    let server = fake(|_| registered(Dialect::classic(Family::B)));
+    let user = User::registered("alice", server.address, &[]);
+    let run = user.run(&["key", "bob"]);
+    assert_eq!(run.code, Some(7));
+    assert!(run.err.contains("dialect"), "{run:?}");
+}
+
+#[test]
+fn a_request_is_one_write_with_the_zeros_that_its_dialect_wants() {
+    for (name, wanted) in
+        [("d", 438), ("d/padded-1024", 1024), ("c/ascii", 439), ("a", 437), ("a/aligned", 439)]
+    {
+        let dialect: Dialect = name.parse().unwrap();
+        let server = Fake::start(move |_| registered(dialect));
+        User::registered("alice", server.address, &["--dialect", name]);
+        assert_eq!(server.seen()[0].reads, [wanted], "{name}");
+    }
+}
+
+#[test]
+fn a_pull_is_confirmed_by_a_clean_close_when_it_is_whole() {
+    let server = fake(|_| Reply::Answer(key_requests(&[1, 2])));
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    user.ok(&["receive"]);
+    assert!(!server.last_was_reset());
+}
+
+#[test]
+fn a_pull_that_cannot_be_stored_is_reset_so_that_the_server_keeps_it() {
+    let server = fake(|_| Reply::Answer(key_requests(&[1])));
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    // A directory where the file should be created: an error of the disk.
+    std::fs::create_dir_all(user.path(".messageu").join(ME.to_string()).join("inbox/incoming")).unwrap();
+    let run = user.run(&["receive"]);
+    assert_eq!(run.code, Some(8), "{run:?}");
+    assert!(server.last_was_reset());
+}
+
+#[test]
+fn what_came_before_a_cut_is_shown_and_not_shown_again_when_it_is_redelivered() {
+    let mut pulls = 0;
+    let server = fake(move |_| {
+        pulls += 1;
+        match pulls {
+            1 => Reply::AnswerAndClose(key_requests(&[1, 2])[..7 + 25 + 10].to_vec()),
+            _ => Reply::Answer(key_requests(&[1, 2])),
+        }
+    });
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    let cut = user.run(&["--output", "json", "receive"]);
+    assert_eq!(cut.code, Some(3));
+    assert!(cut.out.contains("\"message_id\":1,"), "{cut:?}");
+    let again = user.ok(&["--output", "json", "receive"]);
+    assert!(!again.contains("\"message_id\":1,") && again.contains("\"message_id\":2,"), "{again}");
+}
+
+#[test]
+fn the_same_message_twice_is_shown_twice_when_nothing_was_cut() {
+    let server = fake(|_| Reply::Answer(key_requests(&[1])));
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    for _ in 0..2 {
+        assert!(user.ok(&["receive"]).contains("Request for symmetric key"));
+    }
+}
+
+#[test]
+fn a_name_that_would_write_on_the_terminal_does_not() {
+    let server = Fake::start(|received| match received.request {
+        Request::Register(_) => registered(family_d()),
+        _ => {
+            let mut bad = entry(BOB, "bob");
+            bad.name.0[..8].copy_from_slice(b"\x1b[2Jbob\0");
+            Reply::Answer(answer(family_d(), list_clients::Response { clients: vec![bad] }))
+        }
+    });
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.ok(&["list"]), format!("{BOB}  \u{fffd}[2Jbob\n"));
+}
+
+#[test]
+fn a_profile_in_use_is_left_alone_and_said_to_be_in_use() {
+    let server = fake(|_| Reply::Silence);
+    let user = User::registered("alice", server.address, &[]);
+    let mut receiving = user.command(&["receive"]).spawn().unwrap();
+    while operations(&server).last() != Some(&Operation::PullMessages) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = user.run(&["list"]);
+    receiving.kill().unwrap();
+    receiving.wait().unwrap();
+    assert_eq!(run.code, Some(5));
+    assert!(run.err.contains("another messageu"), "{run:?}");
+}
+
+#[test]
+fn a_silent_server_of_a_known_dialect_is_asked_once() {
+    let server = Fake::start(|_| Reply::Silence);
+    let user = User::new("alice", server.address);
+    let run = user.run(&["--timeout", "300ms", "--dialect", "d", "register", "alice"]);
+    assert_eq!(run.code, Some(3));
+    assert_eq!(server.seen().len(), 1);
+}
