@@ -1,7 +1,6 @@
 //! One client's connection: bytes in, requests handled one after the other, answers out in kind.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,10 +11,10 @@ use messageu_wire::frame::{Event, Received, Rejection, RequestReader};
 use messageu_wire::operation::pull_messages::EntryHead;
 use messageu_wire::operation::{list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request};
-use socket2::SockRef;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
@@ -200,9 +199,7 @@ impl Connection {
                     return Err(End::Broken(if inside { "too slow" } else { "silent for too long" }.into()));
                 }
                 Err(_) => {
-                    if let Some(delivery) = self.delivery.take() {
-                        self.delivery = delivery.silent(&self.stream, &self.relay).await;
-                    }
+                    self.take_silence_as_verdict().await?;
                     continue;
                 }
             };
@@ -220,9 +217,8 @@ impl Connection {
                             self.request_since = Some(Instant::now());
                             self.request_bytes = 0;
                         }
-                        // Only a client that has read its mail goes on to ask for something else.
                         if let Some(delivery) = self.delivery.take() {
-                            delivery.arrived(&self.relay).await;
+                            self.delivery = delivery.asked_for_more(&self.relay).await;
                         }
                     }
                     return Ok(bytes);
@@ -238,6 +234,13 @@ impl Connection {
         }
     }
 
+    async fn take_silence_as_verdict(&mut self) -> Result<(), End> {
+        if let Some(delivery) = self.delivery.take() {
+            self.delivery = delivery.silent(&self.stream, &self.relay).await?;
+        }
+        Ok(())
+    }
+
     fn deadline(&self) -> Instant {
         let limits = &self.relay.limits;
         match self.request_since {
@@ -250,6 +253,11 @@ impl Connection {
     /// Answers a request; the inner error is a refusal that is still to be written.
     async fn answer(&mut self, received: Box<Received>) -> Result<Result<(), Refusal>, End> {
         let Received { dialect, client_id, request, .. } = *received;
+        // A pull that was asked for before the one before it was there: waited for, as on another connection.
+        while let (Some(delivery), Request::PullMessages(_)) = (&self.delivery, &request) {
+            sleep_until(delivery.verdict_at).await;
+            self.take_silence_as_verdict().await?;
+        }
         let client = self.asker.take().and_then(|(id, client)| client.filter(|_| id == client_id));
         let asker = Asker { client, profile: dialect.profile };
         if let Some(client) = &asker.client {
@@ -404,9 +412,9 @@ impl Connection {
                 self.flush(&mut answer).await?;
             }
         }
-        let ended_early = self.peer_has_ended();
+        let spoke_early = self.peer_has_spoken();
         self.finish(answer).await?;
-        self.delivery = Delivery::written(mail, ended_early, &self.relay);
+        self.delivery = Delivery::written(mail, spoke_early, &self.stream, &self.relay);
         Ok(Ok(()))
     }
 
@@ -427,10 +435,12 @@ impl Connection {
         self.write(&answer.bytes).await
     }
 
-    /// Whether the peer has closed its side, and nothing is left to read.
-    fn peer_has_ended(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        matches!(SockRef::from(&self.stream).peek(&mut byte), Ok(0))
+    /// Whether the peer has closed its side or asked for more, while its answer is not yet written. A zero byte is
+    /// padding.
+    fn peer_has_spoken(&self) -> bool {
+        let mut byte = [0];
+        let peeked = rustix::net::recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        self.reader.is_inside_request() || matches!(peeked, Ok((0, _))) || byte != [0]
     }
 
     /// Writes, as slowly as the limits let the peer take it.
@@ -455,7 +465,7 @@ impl Connection {
     }
 
     /// Waits for the verdict on a pull that ends the connection.
-    async fn await_verdict(&mut self, delivery: Delivery) {
+    async fn await_verdict(&mut self, mut delivery: Delivery) {
         let mut scrap = [0; 1024];
         loop {
             match timeout_at(delivery.verdict_at, self.stream.read(&mut scrap)).await {
@@ -464,11 +474,12 @@ impl Connection {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) => return delivery.lost(&self.relay),
                 Err(_) => {
-                    if let Some(delivery) = delivery.silent(&self.stream, &self.relay).await {
-                        delivery.lost(&self.relay);
-                        let _ = self.stream.set_zero_linger();
+                    match delivery.silent(&self.stream, &self.relay).await {
+                        Ok(Some(waiting)) => delivery = waiting,
+                        Ok(None) => return,
+                        // The rest must not reach the peer any more: it will come again.
+                        Err(_) => return drop(self.stream.set_zero_linger()),
                     }
-                    return;
                 }
             }
         }

@@ -22,22 +22,36 @@ const RESET_FOLLOWS_WITHIN: Duration = Duration::from_millis(100);
 /// A pull that was written and awaits its verdict. Dropping it leaves the messages where they are.
 pub(crate) struct Delivery {
     mail: Mail,
-    /// Whether the client had closed its side before the last byte was written: then its end says nothing of whether
-    /// it has read.
-    ended_early: bool,
+    /// Whether the client had closed its side, or asked for more, before the last byte was written: then neither says
+    /// whether it has read.
+    spoke_early: bool,
     /// When silence becomes the verdict, unless bytes are outstanding.
     pub(crate) verdict_at: Instant,
+    /// When bytes that are still outstanding become the verdict.
+    give_up_at: Instant,
 }
 
 impl Delivery {
     /// A pull whose last byte was just handed to the kernel.
-    pub(crate) fn written(mail: Mail, ended_early: bool, relay: &Relay) -> Option<Self> {
-        let verdict_at = Instant::now() + relay.limits.pull_grace;
-        (!mail.messages.is_empty()).then_some(Self { mail, ended_early, verdict_at })
+    pub(crate) fn written(mail: Mail, spoke_early: bool, stream: &TcpStream, relay: &Relay) -> Option<Self> {
+        let now = Instant::now();
+        let outstanding = messageu_outq::unacknowledged(stream).unwrap_or_default();
+        let verdict_at = now + relay.limits.pull_grace;
+        let give_up_at = verdict_at + relay.limits.time_for(outstanding.into());
+        (!mail.messages.is_empty()).then_some(Self { mail, spoke_early, verdict_at, give_up_at })
+    }
+
+    /// The client asks for something else. Only one that has read its mail does, unless it asked before it was there.
+    pub(crate) async fn asked_for_more(self, relay: &Relay) -> Option<Self> {
+        if self.spoke_early {
+            return Some(self);
+        }
+        self.arrived(relay).await;
+        None
     }
 
     /// It has arrived: the messages can go.
-    pub(crate) async fn arrived(self, relay: &Relay) {
+    async fn arrived(self, relay: &Relay) {
         let Mail { to, messages, turn } = self.mail;
         let sequences: Vec<Sequence> = messages.iter().map(|message| message.sequence).collect();
         // Should the store fail here, the messages are delivered once more, which is the lesser evil.
@@ -55,7 +69,7 @@ impl Delivery {
 
     /// The stream has ended behind the pull: cleanly, if the kernel has every byte acknowledged and no reset follows.
     pub(crate) async fn stream_ended(self, stream: &TcpStream, relay: &Relay) {
-        let settled = Instant::now() + if self.ended_early { RESET_FOLLOWS_WITHIN } else { Duration::ZERO };
+        let settled = Instant::now() + if self.spoke_early { RESET_FOLLOWS_WITHIN } else { Duration::ZERO };
         let deadline = self.verdict_at.max(settled);
         loop {
             match acknowledged(stream) {
@@ -67,22 +81,24 @@ impl Delivery {
         }
     }
 
-    /// The client has been silent: `Some` with the pull when bytes are outstanding, so that nothing is known yet.
-    pub(crate) async fn silent(mut self, stream: &TcpStream, relay: &Relay) -> Option<Self> {
+    /// The client has been silent until now: `Some` with the pull while bytes are outstanding, so that nothing is known.
+    ///
+    /// # Errors
+    /// When they have been outstanding for too long; the connection should be reset then.
+    pub(crate) async fn silent(mut self, stream: &TcpStream, relay: &Relay) -> io::Result<Option<Self>> {
         match acknowledged(stream) {
-            Ok(true) => {
-                self.arrived(relay).await;
-                None
+            Ok(true) => self.arrived(relay).await,
+            Ok(false) if Instant::now() < self.give_up_at => {
+                self.verdict_at = Instant::now() + relay.limits.pull_grace;
+                return Ok(Some(self));
             }
             Ok(false) => {
-                self.verdict_at = Instant::now() + relay.limits.pull_grace;
-                Some(self)
-            }
-            Err(_) => {
                 self.lost(relay);
-                None
+                return Err(io::ErrorKind::TimedOut.into());
             }
+            Err(_) => self.lost(relay),
         }
+        Ok(None)
     }
 }
 

@@ -33,6 +33,15 @@ fn with_mail(data: &std::path::Path, more: &[&str]) -> (Server, Peer) {
     (server, peer)
 }
 
+/// Waits for something that is sure to come, however slow the machine.
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn pull_and_read(peer: &Peer, bytes: usize, half_close: bool) -> (TcpStream, Vec<u8>) {
     let mut stream = peer.connect();
     stream.write_all(&peer.request(&PULL, &[])).unwrap();
@@ -152,11 +161,7 @@ fn a_stop_lets_an_upload_in_flight_finish_and_acknowledges_it() {
     let (begin, rest) = request.split_at(2 << 20);
     stream.write_all(begin).unwrap();
     server.signal("-TERM");
-    // No new connection from the moment it stops.
-    let stopping = Instant::now();
-    while TcpStream::connect(peer.address).is_ok() && stopping.elapsed() < Duration::from_secs(10) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the end of accepting", || TcpStream::connect(peer.address).is_err());
     stream.write_all(rest).unwrap();
     let (answer, _) =
         support::read_answer(&mut stream, peer.dialect, messageu_wire::operations::Operation::SendMessage);
@@ -172,11 +177,58 @@ fn a_stop_lets_an_upload_in_flight_finish_and_acknowledges_it() {
 fn a_second_signal_stops_at_once() {
     let data = tempfile::tempdir().unwrap();
     let (server, peer) = with_mail(data.path(), &[]);
+    let size = 64 << 20;
+    let send = messageu_wire::operation::send_message::Request { to: peer.id, kind: MessageType::FILE, size };
     let mut stream = peer.connect();
-    stream.write_all(&[1]).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    stream.write_all(&peer.request(&Request::SendMessage(send), &[])).unwrap();
+    // More than the kernel's buffers hold, so that the server is known to be in the midst of it.
+    stream.write_all(&vec![1; 32 << 20]).unwrap();
     server.signal("-INT");
-    std::thread::sleep(Duration::from_millis(200));
+    until("the end of accepting", || TcpStream::connect(peer.address).is_err());
     server.signal("-INT");
     assert!(!server.wait().success());
+}
+
+#[test]
+fn a_request_that_was_sent_before_the_answer_proves_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (_server, peer) = with_mail(data.path(), &[]);
+    let list = peer.request(&Request::ListClients(messageu_wire::operation::list_clients::Request), &[]);
+    let pull = peer.request(&PULL, &[]);
+    for pipelined in [[&pull[..], &list].concat(), [&pull[..], &pull].concat()] {
+        for cut in [0, 7, 100, 624] {
+            let mut stream = peer.connect();
+            stream.write_all(&pipelined).unwrap();
+            stream.read_exact(&mut vec![0; cut]).unwrap();
+            drop(stream);
+        }
+    }
+    assert_eq!(peer.pull().len(), 3);
+}
+
+#[test]
+fn of_two_pulls_at_once_on_one_connection_the_second_is_empty() {
+    let data = tempfile::tempdir().unwrap();
+    let (_server, peer) = with_mail(data.path(), &["--pull-grace", "200"]);
+    let pull = peer.request(&PULL, &[]);
+    let mut stream = peer.connect();
+    stream.write_all(&[&pull[..], &pull].concat()).unwrap();
+    let mut answers = vec![0; 625 + 7];
+    stream.read_exact(&mut answers).unwrap();
+    assert_eq!(answers[625..], [2, 0x38, 0x08, 0, 0, 0, 0]);
+}
+
+#[test]
+fn whoever_does_not_take_its_mail_at_all_is_reset_and_finds_it_later() {
+    let data = tempfile::tempdir().unwrap();
+    let limits = ["--pull-grace", "100", "--request-time", "1", "--min-rate", "100000000"];
+    let server = Server::start(data.path(), &["127.0.0.1:0"], &limits);
+    let peer = Peer::register(server.addresses[0], Dialect::classic(Family::E), "alice");
+    let content = vec![1; 3 << 20];
+    assert!(matches!(peer.send(peer.id, MessageType::FILE, &content), Answer::Response(_)));
+    let (mut stuck, _) = pull_and_read(&peer, 1, false);
+    until("the reset", || stuck.take_error().unwrap().is_some());
+    let mut rest = Vec::new();
+    assert!(stuck.read_to_end(&mut rest).is_ok_and(|read| read < content.len()));
+    assert_eq!(peer.pull().len(), 1);
 }

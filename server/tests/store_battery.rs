@@ -925,7 +925,7 @@ fn sqlite_refuses_what_is_not_a_database() {
 fn sqlite_says_what_to_do_where_it_cannot_write() {
     let error = refusal(Path::new("/nonexistent/server.db"));
     assert!(matches!(error, OpenProblem::File(_)));
-    assert!(error.problem.to_string().contains("directory must exist"), "{error}");
+    assert!(error.to_string().contains("directory must exist"), "{error}");
 }
 
 // What the tests are made of.
