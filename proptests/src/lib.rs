@@ -14,7 +14,9 @@
 
 pub mod answer;
 pub mod hearing;
+pub mod pieces;
 pub mod property;
+pub mod run;
 pub mod speech;
 pub mod strategy;
 

@@ -1,0 +1,33 @@
+//! How tests run a property.
+
+use std::panic::Location;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, FileFailurePersistence, TestError, TestRunner};
+
+/// Runs a property for this many values, or as many as the environment variable `PROPTEST_CASES` says.
+///
+/// What fails is kept beside the tests, and tried first from then on.
+///
+/// # Panics
+/// When the property does not hold, with the smallest value found for which it does not.
+#[track_caller]
+pub fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { cases };
+    let config = Config {
+        cases,
+        max_shrink_iters: 1024,
+        source_file: Some(Location::caller().file()),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&strategy, |value| {
+        property(value);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, value)) => panic!("{reason}\nminimal: {value:#?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
