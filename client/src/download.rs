@@ -1,9 +1,11 @@
 //! Received files: opened on the fly into a `.part` file, and under a name of their own when they are whole.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use messageu_envelope::legacy::{LegacyIv, LegacyKey, LegacyOpener};
+use messageu_wire::fields::ClientId;
 use rand::Rng;
 use tempfile::NamedTempFile;
 use tokio::task::yield_now;
@@ -15,6 +17,7 @@ use crate::profile::{create_private_dir, sync_parent};
 
 /// Bytes that are opened at a time.
 const PIECE_SIZE: usize = 256 * 1024;
+const PART_SUFFIX: &str = ".part";
 /// How often another name is tried when one is taken.
 const TRIES: usize = 16;
 
@@ -36,21 +39,21 @@ pub(crate) enum Opening<'a> {
     AsItIs,
 }
 
-/// Saves the content of a message in a directory. `None` says that it does not open; nothing is left then.
+/// Saves the content of a message that `owner` received, in a directory. `None` says that it does not open; nothing is left then.
 ///
 /// Dropping this future half-way removes the `.part` file.
 pub(crate) async fn save(
     entry: &Entry,
     opening: Opening<'_>,
-    dir: &Path,
+    (dir, owner): (&Path, ClientId),
     progress: Progress<'_>,
 ) -> Result<Option<Download>> {
     create_private_dir(dir)?;
     let mut sealed = entry.open()?;
     let total = entry.size()?;
     let mut part = tempfile::Builder::new()
-        .prefix("messageu-")
-        .suffix(".part")
+        .prefix(&part_prefix(owner))
+        .suffix(PART_SUFFIX)
         .tempfile_in(dir)
         .at("create a file in", dir)?;
     let mut opener = match opening {
@@ -87,6 +90,22 @@ pub(crate) async fn save(
     let path = put_in_place(part, dir)?;
     sync_parent(&path)?;
     Ok(Some(Download { path, size }))
+}
+
+/// Removes what processes of this user left half-way when they were killed. Nobody else may be saving meanwhile.
+pub(crate) fn discard_parts(dir: &Path, owner: ClientId) {
+    let prefix = part_prefix(owner);
+    let is_ours = |name: &str| name.starts_with(&prefix) && name.ends_with(PART_SUFFIX);
+    for file in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if file.file_name().to_str().is_some_and(is_ours) {
+            // What cannot be removed does no harm but take room.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+fn part_prefix(owner: ClientId) -> String {
+    format!("messageu-{owner}-")
 }
 
 /// Gives the file a name that no other file has. Nothing of the name comes from a peer.

@@ -47,6 +47,7 @@ kinds! {
     NoAnswer      3 "no_answer"       "the server was reached, but gave no whole answer in time";
     Refused       4 "refused"         "the server refused (9000)";
     Profile       5 "profile"         "no identity here, or a profile that cannot be used";
+    Busy          5 "busy"            "another messageu is using the profile";
     Peer          6 "peer"            "no such user, or no key shared with them";
     Data          7 "data"            "what came is not what the protocol or the key calls for";
     File          8 "file"            "a file cannot be read or written";

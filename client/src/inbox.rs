@@ -103,6 +103,7 @@ impl Inbox {
             may_come_again: Vec::new(),
             pulled: Vec::new(),
         };
+        inbox.discard_incoming();
         inbox.next = inbox.all()?.iter().map(|entry| entry.sequence + 1).max().unwrap_or(0);
         inbox.recover()?;
         Ok(inbox)
@@ -153,7 +154,6 @@ impl Inbox {
     pub(crate) fn open_pull(&mut self) {
         self.may_come_again.clone_from(&self.journal.may_come_again);
         self.pulled.clear();
-        self.incoming = None;
     }
 
     /// Makes sure that what has come is on disk, so that the server may delete it.
@@ -175,6 +175,7 @@ impl Inbox {
             journal.may_come_again.extend(self.pulled.drain(..).map(|entry| entry.identity));
         }
         self.pulled.clear();
+        self.discard_incoming();
         let changed = journal != self.journal;
         self.journal = journal;
         if changed { self.write_journal() } else { Ok(()) }
@@ -206,6 +207,13 @@ impl Inbox {
         self.pulled = self.all()?.into_iter().filter(|entry| entry.sequence >= open_from).collect();
         self.sync()?;
         self.close_pull(false)
+    }
+
+    /// Removes what a cut left of a message.
+    fn discard_incoming(&mut self) {
+        self.incoming = None;
+        // Mostly there is nothing; and what there is will be overwritten.
+        let _ = fs::remove_file(self.dir.join(INCOMING_FILE));
     }
 
     fn write_journal(&self) -> Result<()> {

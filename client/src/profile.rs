@@ -120,7 +120,7 @@ impl Profile {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let what = format!("another messageu is using the profile {}", self.dir.display());
-                    return Err(Error::new(ErrorKind::Profile, what)
+                    return Err(Error::new(ErrorKind::Busy, what)
                         .hint("wait for it, or give each identity a directory of its own with --profile"));
                 }
             }

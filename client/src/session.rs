@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::address::Address;
 use crate::client::{Client, Progress, Pull, Pulled};
-use crate::download::{Download, Opening, save};
+use crate::download::{Download, Opening, discard_parts, save};
 use crate::error::{Error, ErrorKind, FileResult, Result};
 use crate::inbox::{Entry, Inbox, State};
 use crate::keyring::{Asked, Contact, Contacts, Keyring, StoredKey};
@@ -407,6 +407,7 @@ impl Session {
         show: Show<'_>,
     ) -> Result<usize> {
         let most = most.unwrap_or(usize::MAX);
+        discard_parts(&self.downloads(), self.id());
         let before = self.show_inbox(most, progress, show).await?;
         if before >= most {
             return Ok(before);
@@ -674,7 +675,7 @@ impl Session {
             MessageType::KEY => self.take_key(entry).map(Content::Key),
             MessageType::TEXT | MessageType::FILE => self.open_sealed(entry, progress).await,
             _ => {
-                let saved = save(entry, Opening::AsItIs, &self.downloads(), progress).await?;
+                let saved = save(entry, Opening::AsItIs, (&self.downloads(), self.id()), progress).await?;
                 saved.map(Content::Unknown).ok_or_else(|| Error::new(ErrorKind::Other, "nothing was saved"))
             }
         }
@@ -729,7 +730,7 @@ impl Session {
                 Content::Text(Text(Zeroizing::new(text)))
             }));
         }
-        let saved = save(entry, Opening::With(&key, iv), &self.downloads(), progress).await?;
+        let saved = save(entry, Opening::With(&key, iv), (&self.downloads(), self.id()), progress).await?;
         Ok(match saved {
             None => Content::Locked(Locked::WrongKey),
             Some(download) if is_text => Content::LongText(download),

@@ -18,7 +18,7 @@ use crate::ui::output::Format;
 /// Begin with `messageu --server HOST:PORT register NAME`. Two users then share a key (one runs `request-key`, the other
 /// `receive` and `send-key`, the first `receive`) before they can send texts and files.
 #[derive(Parser, Debug)]
-#[command(name = "messageu", version, after_help = after_help(), max_term_width = 110)]
+#[command(name = "messageu", version, after_help = exit_codes(), after_long_help = after_long_help(), max_term_width = 110)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -51,7 +51,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "MESSAGEU_DOWNLOADS", value_name = "DIR")]
     downloads: Option<PathBuf>,
     /// Answer every request for a symmetric key at once, without asking you
-    #[arg(long, global = true, env = "MESSAGEU_AUTO_KEYS")]
+    #[arg(long, global = true, env = "MESSAGEU_AUTO_KEYS", value_parser = clap::builder::FalseyValueParser::new())]
     auto_keys: bool,
     /// How results are written: for people, or as one JSON object a line
     #[arg(long, global = true, env = "MESSAGEU_OUTPUT", value_enum, default_value_t = Format::Text)]
@@ -226,16 +226,34 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time is more than nothing".to_owned())
 }
 
-fn after_help() -> String {
+fn exit_codes() -> String {
     let mut help = String::from("Exit codes:\n    0  all went well\n");
     for kind in ErrorKind::ALL {
         let _ = writeln!(help, "  {:>3}  {}: {}", kind.exit_code(), kind.name(), kind.meaning());
     }
-    let _ = write!(
-        help,
-        "\nResults go to standard output, errors and notes to standard error. With --output json each result is one \
-         object a line, whose field `event` names it; an error is an object with `kind`, `message`, `hint` and \
-         `exit_code`.\n\nConversations in the classic dialects are {LEGACY_BANNER}."
-    );
-    help
+    help.trim_end().to_owned()
+}
+
+fn after_long_help() -> String {
+    format!(
+        "{}\n\n\
+         Results go to standard output, errors and notes to standard error. With --output json each is one object a \
+         line, whose field `event` names it and says which others there are:\n  \
+         registered: name, id, dialect, version\n  \
+         user (of list): name, id\n  \
+         public_key: name, id, public_key (X.509 DER in base64)\n  \
+         key_requested, key_sent, text_sent, file_sent: to, to_id, message_id\n  \
+         of receive, all: from, from_id, message_id, type\n    \
+         key_request: answered, answer_error\n    \
+         key: outcome (accepted, known, not_asked, kept_old, damaged)\n    \
+         text: text\n    \
+         file, long_text, unknown: path, size\n    \
+         locked: reason (no_key, wrong_key)\n  \
+         account_deleted: name\n  \
+         step (of test): dialect, what, ok, why; summary: passed, failed\n  \
+         dialect: name, family, profile, needs_pinned_listener\n  \
+         error: kind (as above), message, hint, exit_code\n\n\
+         Conversations in the classic dialects are {LEGACY_BANNER}.",
+        exit_codes()
+    )
 }

@@ -356,7 +356,10 @@ impl Call {
 
 /// Whether waiting may mend it.
 fn is_passing(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused)
+    matches!(
+        error.kind(),
+        ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused | ErrorKind::Busy
+    )
 }
 
 /// The manual: a page for the program, with a section for each subcommand at its end.

@@ -71,7 +71,9 @@ struct Menu<'a> {
 impl Menu<'_> {
     /// Does what a number stands for. Only the end of input or output ends the menu.
     async fn choose(&mut self, number: u16) -> Result<()> {
-        let Some(action) = Action::of_number(number, self.family()) else {
+        let certain = Action::of_number(number, None) == Action::of_number(number, Some(Family::A));
+        let family = if certain { None } else { self.family() };
+        let Some(action) = Action::of_number(number, family) else {
             return print("there is no such number");
         };
         let done = tokio::select! {
@@ -81,6 +83,8 @@ impl Menu<'_> {
         let Err(error) = done else { return Ok(()) };
         match error.kind() {
             ErrorKind::Closed => return Err(error),
+            // A thread still waits for a line, and would take the next.
+            ErrorKind::Interrupted if matches!(self.input, Input::Plain) => return Err(error),
             ErrorKind::Refused => print(REFUSAL)?,
             ErrorKind::Interrupted => return print("interrupted"),
             _ => print(&error.to_string())?,
@@ -157,7 +161,8 @@ impl Menu<'_> {
     async fn ask(&mut self, prompt: &str) -> Result<String> {
         match self.input.line(prompt).await? {
             Line::Text(text) => Ok(text),
-            Line::Interrupted | Line::End => Err(Error::new(ErrorKind::Interrupted, "no answer")),
+            Line::Interrupted => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+            Line::End => Err(Error::new(ErrorKind::Other, "the input has ended")),
         }
     }
 
