@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use messageu_envelope::legacy::{LEGACY_KEY_SIZE, LegacyKey};
+use messageu_envelope::legacy::{LEGACY_KEY_SIZE, LegacyIv, LegacyKey};
 use messageu_wire::fields::ClientId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -37,6 +37,32 @@ pub(crate) enum Asked {
     ForReplacement,
 }
 
+/// Where a content has its IV, as the file has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Iv {
+    Zero,
+    Prefixed,
+}
+
+impl From<LegacyIv> for Iv {
+    fn from(iv: LegacyIv) -> Self {
+        match iv {
+            LegacyIv::Zero => Self::Zero,
+            LegacyIv::Prefixed => Self::Prefixed,
+        }
+    }
+}
+
+impl From<Iv> for LegacyIv {
+    fn from(iv: Iv) -> Self {
+        match iv {
+            Iv::Zero => Self::Zero,
+            Iv::Prefixed => Self::Prefixed,
+        }
+    }
+}
+
 /// What is known of one peer.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +73,9 @@ pub(crate) struct Peer {
     /// Our own request for a key, while no answer has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<Asked>,
+    /// Where contents to and from them have their IV, if the user said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) iv: Option<Iv>,
     /// Whether they have asked for a key and got none yet.
     pub(crate) wants_key: bool,
     /// Whether messages that wait for a key have yet to be tried with this one.
@@ -72,6 +101,11 @@ impl Keyring {
 
     pub(crate) fn key(&self, id: ClientId) -> Option<&LegacyKey> {
         self.peer(id)?.key.as_ref().map(|key| &key.0)
+    }
+
+    /// Where contents to and from a peer have their IV, if the user said so.
+    pub(crate) fn iv(&self, id: ClientId) -> Option<LegacyIv> {
+        self.peer(id)?.iv.map(LegacyIv::from)
     }
 
     /// Peers whose new key has yet to be tried on what waits.

@@ -1,6 +1,21 @@
 //! The MessageU client as a library: typed calls that never touch a terminal.
 //!
-//! [`Client`] makes single calls to a server; [`Session`] is a user with a profile, keys and an inbox.
+//! [`Client`] makes single calls to a server; [`Session`] is a user with a profile, keys and an inbox:
+//!
+//! ```no_run
+//! use messageu_client::{Options, Profile, Session};
+//! use messageu_wire::fields::Name;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options { server: Some("127.0.0.1:1357".parse()?), ..Options::default() };
+//! let mut alice = Session::register(&Profile::at("alice"), options, Name::new("alice")?).await?;
+//! alice.request_key("bob", false).await?;
+//! // Once bob has answered:
+//! alice.receive(None, &mut |_, _| (), &mut |arrival| Ok(drop(arrival))).await?;
+//! alice.send_text("bob", "hello").await?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod address;

@@ -21,7 +21,7 @@ use crate::client::{Client, Progress, Pull, Pulled};
 use crate::download::{Download, Opening, discard_parts, save};
 use crate::error::{Error, ErrorKind, FileResult, Result};
 use crate::inbox::{Entry, Inbox, State};
-use crate::keyring::{Asked, Contact, Contacts, Keyring, StoredKey};
+use crate::keyring::{Asked, Contact, Contacts, Iv, Keyring, StoredKey};
 use crate::profile::{Lock, Profile, ReservedIdentity, StateDir};
 
 /// Most bytes of a text. A longer one that comes is saved as a file; a longer one is not sent.
@@ -44,7 +44,7 @@ pub struct Options {
     pub dialect: Option<Dialect>,
     /// The version to try first; else the one that the server is known to answer, then 2, then 1.
     pub version: Option<u8>,
-    /// Where the IV is; else where the dialect has it.
+    /// Where the IV is; else where it was when a key was requested from or sent to the peer, or where the dialect has it.
     pub iv: Option<LegacyIv>,
     /// How long a server may take to connect, and then be silent.
     pub timeout: Duration,
@@ -305,7 +305,11 @@ impl Session {
         let before = self.keyring.peer(peer.id).and_then(|peer| peer.asked);
         let asked = if replace { Asked::ForReplacement } else { Asked::ForFirst };
         // Noted first: the answer may come before our own receipt does.
-        self.keyring.update(&self.state, peer.id, |peer| peer.asked = Some(asked))?;
+        let iv = self.options.iv.map(Iv::from);
+        self.keyring.update(&self.state, peer.id, |peer| {
+            peer.asked = Some(asked);
+            peer.iv = iv.or(peer.iv);
+        })?;
         let sent = match self.client().await {
             Ok(client) => {
                 let content = vec![0; key_request_size(client.dialect)];
@@ -333,6 +337,7 @@ impl Session {
         let wrapped = legacy_wrap_key(&public_key, &key, &mut rand::rng()).map_err(|error| {
             Error::new(ErrorKind::Data, format!("the public key of {} is not usable: {error}", peer.name))
         })?;
+        let iv = self.options.iv.map(Iv::from);
         let is_new = old.as_ref() != Some(&key);
         if is_new {
             // Stored first: a key that they have and we do not would be the worse loss.
@@ -342,6 +347,7 @@ impl Session {
         match &sent {
             Ok(_) => self.keyring.update(&self.state, peer.id, |peer| {
                 peer.wants_key = false;
+                peer.iv = iv.or(peer.iv);
                 peer.key_is_new |= is_new;
             })?,
             Err(error) if is_new && was_not_sent(error) => {
@@ -364,7 +370,7 @@ impl Session {
         let peer = self.find(name).await?;
         let key = self.key_for(&peer)?;
         let client = self.client().await?;
-        let sealed = legacy_seal(&key, self.iv(client.dialect), text.as_bytes(), &mut rand::rng());
+        let sealed = legacy_seal(&key, self.iv(peer.id, client.dialect), text.as_bytes(), &mut rand::rng());
         self.send(&peer, MessageType::TEXT, sealed).await
     }
 
@@ -382,7 +388,7 @@ impl Session {
         let peer = self.find(name).await?;
         let key = self.key_for(&peer)?;
         let client = self.client().await?;
-        let iv = self.iv(client.dialect);
+        let iv = self.iv(peer.id, client.dialect);
         let size = legacy_sealed_size(metadata.len(), iv);
         let sealer = Some(LegacySealer::new(&key, iv, &mut rand::rng()));
         let pieces = SealedFile { file, path: path.to_owned(), sealer, left: metadata.len() };
@@ -484,29 +490,37 @@ impl Session {
         Ok(others)
     }
 
-    /// The user of this name, or of this id in hexadecimal.
+    /// The user of this id in hexadecimal, or of this name.
     async fn find(&mut self, name: &str) -> Result<Contact> {
-        if let [contact] = self.contacts.named(name).as_slice() {
+        if let [contact] = self.known(name).as_slice() {
             return Ok(contact.clone());
         }
         self.listed = false;
-        // Finding the dialect out may have listed already.
+        // Finding the dialect out may list already.
         self.client().await?;
         if !self.listed {
             self.list().await?;
         }
-        if let Ok(id) = name.parse() {
-            return Ok(Contact { id, name: self.contacts.name(id).unwrap_or(name).to_owned() });
-        }
-        match self.contacts.named(name).as_slice() {
-            [contact] => Ok(contact.clone()),
-            [] if name == self.name().as_str() => {
+        match (self.known(name).as_slice(), name.parse()) {
+            ([contact], _) => Ok(contact.clone()),
+            // The server may know whom it does not list.
+            ([], Ok(id)) => Ok(Contact { id, name: name.to_owned() }),
+            ([], Err(_)) if name == self.name().as_str() => {
                 Err(Error::new(ErrorKind::Peer, format!("{name} is you; there is nobody else of that name")))
             }
-            [] => Err(Error::new(ErrorKind::Peer, format!("there is no user named {name:?}"))
+            ([], Err(_)) => Err(Error::new(ErrorKind::Peer, format!("there is no user named {name:?}"))
                 .hint("`messageu list` shows who there is; capitals matter")),
             _ => Err(Error::new(ErrorKind::Peer, format!("the server lists several users named {name:?}"))
                 .hint("give the id in place of the name; `messageu list` shows it")),
+        }
+    }
+
+    /// Those listed last who are meant by an id, which goes first, or by a name.
+    fn known(&self, name: &str) -> Vec<Contact> {
+        let id: Option<ClientId> = name.parse().ok();
+        match id.and_then(|id| Some((id, self.contacts.name(id)?))) {
+            Some((id, name)) => vec![Contact { id, name: name.to_owned() }],
+            None => self.contacts.named(name),
         }
     }
 
@@ -553,11 +567,11 @@ impl Session {
         }
     }
 
-    fn iv(&self, dialect: Dialect) -> LegacyIv {
+    fn iv(&self, peer: ClientId, dialect: Dialect) -> LegacyIv {
         // The IV in front is the custom of the one program that speaks big-endian.
         let custom =
             if *dialect.profile == WireProfile::BIG_ENDIAN { LegacyIv::Prefixed } else { LegacyIv::Zero };
-        self.options.iv.unwrap_or(custom)
+        self.options.iv.or_else(|| self.keyring.iv(peer)).unwrap_or(custom)
     }
 
     /// Moves what waits at the server to the inbox.
@@ -722,7 +736,7 @@ impl Session {
         };
         // What has been pulled was pulled in a dialect that is proven, unless the user says otherwise now.
         let dialect = self.proof.map(|(dialect, _)| dialect).or(self.options.dialect);
-        let iv = self.iv(dialect.unwrap_or(Dialect::classic(Family::D)));
+        let iv = self.iv(entry.from, dialect.unwrap_or(Dialect::classic(Family::D)));
         let is_text = entry.kind == MessageType::TEXT;
         if is_text && entry.size()? <= legacy_sealed_size(TEXT_LIMIT, iv) {
             let opened = legacy_open(&key, iv, &entry.read()?);

@@ -325,3 +325,21 @@ fn a_silent_server_of_a_known_dialect_is_asked_once() {
     assert_eq!(run.code, Some(3));
     assert_eq!(server.seen().len(), 1);
 }
+
+#[test]
+fn an_id_means_its_owner_even_if_somebody_bears_it_as_a_name() {
+    let server = Fake::start(|received| match &received.request {
+        Request::Register(_) => registered(family_d()),
+        Request::FetchKey(request) if request.client_id == BOB => Reply::Answer(answer(
+            family_d(),
+            fetch_key::Response { client_id: Some(BOB), public_key: PublicKey([1; 160]) },
+        )),
+        Request::FetchKey(_) => refusal(family_d()),
+        _ => {
+            let clients = vec![entry(ClientId([9; 16]), &BOB.to_string()), entry(BOB, "bob")];
+            Reply::Answer(answer(family_d(), list_clients::Response { clients }))
+        }
+    });
+    let user = User::registered("alice", server.address, &[]);
+    assert!(user.ok(&["--output", "json", "key", &BOB.to_string()]).contains("\"name\":\"bob\""));
+}

@@ -41,7 +41,7 @@ pub(crate) struct Global {
     /// The version to try first: 1 or 2 [default: what the server is known to take, else 2]
     #[arg(long, global = true, env = "MESSAGEU_PROTOCOL_VERSION", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
     protocol_version: Option<u8>,
-    /// Where the IV of a content is: zero (not sent), or in front of it
+    /// Where the IV of a content is; remembered for a user when given with request-key or send-key
     #[arg(long, global = true, env = "MESSAGEU_IV", value_enum, default_value_t = IvChoice::Auto)]
     iv: IvChoice,
     /// How long the server may take to connect, and then be silent: 500ms, 10s, 2m
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Menu,
     #[command(name = Action::Register.name(), about = Action::Register.help())]
     Register {
-        /// 1 to 254 characters; some servers want letters and digits alone
+        /// 1 to 254 printable ASCII characters; some servers want letters and digits alone
         name: String,
     },
     #[command(name = Action::List.name(), about = Action::List.help())]
@@ -200,7 +200,7 @@ impl std::str::FromStr for DialectChoice {
 /// Where the IV is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum IvChoice {
-    /// Where the dialect has it
+    /// What is remembered, else where the dialect has it
     Auto,
     /// Not sent: it is zero
     Zero,

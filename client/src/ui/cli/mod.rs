@@ -2,6 +2,7 @@
 
 mod args;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -195,6 +196,9 @@ impl Call {
         let text = match text {
             Some(text) if text != "-" => text,
             _ => {
+                if std::io::stdin().is_terminal() {
+                    self.output.note("type the text, and Ctrl-D at its end:");
+                }
                 let text = whole_input(TEXT_LIMIT).await?;
                 // The line's end is the terminal's, not the message's.
                 text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)
@@ -239,6 +243,7 @@ impl Call {
     async fn follow(&self, count: Option<u32>) -> Result<()> {
         let mut left = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         let mut failing = false;
+        self.output.note("waiting for messages; Ctrl-C ends it");
         while left != Some(0) {
             let outcome = self.receive_once(left).await;
             let pause = if outcome.is_ok() { POLL_INTERVAL } else { RETRY_INTERVAL };
