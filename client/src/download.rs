@@ -123,3 +123,90 @@ fn put_in_place(mut part: NamedTempFile, dir: &Path) -> Result<PathBuf> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use messageu_envelope::legacy::legacy_seal;
+    use messageu_wire::message::MessageType;
+    use messageu_wire::operation::pull_messages::EntryHead;
+
+    use super::*;
+    use crate::inbox::{Inbox, State};
+    use crate::profile::Profile;
+
+    const OWNER: ClientId = ClientId([1; 16]);
+
+    /// A file in an inbox, sealed with this key, and a directory for downloads.
+    fn received(dir: &Path, key: &LegacyKey, size: usize) -> (Entry, PathBuf) {
+        let content = legacy_seal(key, LegacyIv::Zero, &vec![7; size], &mut rand::rng());
+        let mut inbox = Inbox::open(&Profile::at(dir).state_of(OWNER).unwrap()).unwrap();
+        let size = content.len().try_into().unwrap();
+        inbox.begin(EntryHead { from: OWNER, message_id: None, kind: MessageType::FILE, size }).unwrap();
+        inbox.content(&content).unwrap();
+        inbox.end().unwrap();
+        (inbox.entries(State::New).unwrap().remove(0), dir.join("downloads"))
+    }
+
+    fn files(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
+    }
+
+    fn key(byte: u8) -> LegacyKey {
+        LegacyKey::from_bytes(&[byte; 16])
+    }
+
+    #[tokio::test]
+    async fn a_file_that_opens_gets_a_name_of_its_own_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (entry, downloads) = received(dir.path(), &key(1), 3 * PIECE_SIZE + 5);
+        for _ in 0..2 {
+            let opening = Opening::With(&key(1), LegacyIv::Zero);
+            let saved = save(&entry, opening, (&downloads, OWNER), &mut |_, _| ()).await.unwrap().unwrap();
+            assert!(fs::read(saved.path).unwrap() == vec![7; 3 * PIECE_SIZE + 5]);
+        }
+        assert_eq!(files(&downloads), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_open_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (entry, downloads) = received(dir.path(), &key(1), PIECE_SIZE);
+        // One wrong key in about 250 finds a padding all the same.
+        for wrong in 2..12 {
+            let opening = Opening::With(&key(wrong), LegacyIv::Zero);
+            let saved = save(&entry, opening, (&downloads, OWNER), &mut |_, _| ()).await.unwrap();
+            if saved.is_none() {
+                return assert_eq!(files(&downloads), usize::from(wrong) - 2);
+            }
+        }
+        panic!("ten wrong keys opened it");
+    }
+
+    #[tokio::test]
+    async fn a_download_that_is_stopped_half_way_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (entry, downloads) = received(dir.path(), &key(1), 20 * PIECE_SIZE);
+        let key = key(1);
+        let opening = Opening::With(&key, LegacyIv::Zero);
+        let mut began = false;
+        let mut progress = |_, _| began = true;
+        let saving = save(&entry, opening, (&downloads, OWNER), &mut progress);
+        assert!(tokio::time::timeout(Duration::ZERO, saving).await.is_err());
+        assert!(began);
+        assert_eq!(files(&downloads), 0);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let others = [format!("messageu-{}-x.part", ClientId([2; 16])), "mine.part".to_owned()];
+        for name in others.iter().chain([&format!("messageu-{OWNER}-x.part")]) {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        discard_parts(dir.path(), OWNER);
+        assert_eq!(files(dir.path()), others.len());
+        assert!(others.iter().all(|name| dir.path().join(name).exists()));
+    }
+}

@@ -906,3 +906,20 @@ fn stranger(error: Error) -> Error {
 fn was_not_sent(error: &Error) -> bool {
     !matches!(error.kind(), ErrorKind::NoAnswer | ErrorKind::Data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_becomes_shorter_is_an_error_and_not_filled_up() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&path, [7; 100]).unwrap();
+        let key = LegacyKey::from_bytes(&[1; 16]);
+        let sealer = Some(LegacySealer::new(&key, LegacyIv::Zero, &mut rand::rng()));
+        let file = File::open(&path).unwrap();
+        let mut pieces = SealedFile { file, path: path.to_path_buf(), sealer, left: 101 };
+        assert_eq!(pieces.next().unwrap().unwrap_err().kind(), ErrorKind::File);
+        assert!(pieces.next().is_none());
+    }
+}

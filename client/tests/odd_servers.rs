@@ -9,8 +9,10 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use messageu_envelope::legacy::{LegacyIv, LegacyKey, legacy_seal};
 use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::fields::{ClientId, MessageId, Name, NameField, PublicKey};
 use messageu_wire::frame::Received;
@@ -32,12 +34,33 @@ fn list_of_bob() -> Reply {
 /// Key requests from bob, with these ids: messages that show without a key.
 fn key_requests(ids: &[u32]) -> Vec<u8> {
     let message = |id: &u32| pull_messages::Message {
-        from: BOB,
         message_id: Some(MessageId(*id)),
-        kind: MessageType::KEY_REQUEST,
-        content: Vec::new(),
+        ..from_bob(MessageType::KEY_REQUEST, Vec::new())
     };
     answer(family_d(), pull_messages::Response { messages: ids.iter().map(message).collect() })
+}
+
+/// A message from bob.
+fn from_bob(kind: MessageType, content: Vec<u8>) -> pull_messages::Message {
+    pull_messages::Message { from: BOB, message_id: Some(MessageId(1)), kind, content }
+}
+
+/// Gives a registered user the key that is shared with bob.
+fn share_key(user: &User) {
+    let keys = format!("{{ \"{BOB}\": {{ \"key\": \"{}\" }} }}", "07".repeat(16));
+    std::fs::write(user.path(".messageu").join(ME.to_string()).join("keys.json"), keys).unwrap();
+}
+
+/// A content as bob seals it.
+fn sealed(content: &[u8]) -> Vec<u8> {
+    legacy_seal(&LegacyKey::from_bytes(&[7; 16]), LegacyIv::Zero, content, &mut rand::rng())
+}
+
+fn only_download(user: &User) -> Vec<u8> {
+    let mut saved = std::fs::read_dir(user.path("downloads")).unwrap();
+    let content = std::fs::read(saved.next().unwrap().unwrap().path()).unwrap();
+    assert!(saved.next().is_none());
+    content
 }
 
 /// A server of family D that registers everybody and lists bob; `reply` answers the rest.
@@ -95,12 +118,7 @@ fn a_public_key_of_somebody_else_is_not() {
 
 #[test]
 fn a_pull_that_declares_its_contents_alone_is_read_whole() {
-    let message = |size: usize| pull_messages::Message {
-        from: BOB,
-        message_id: Some(MessageId(1)),
-        kind: MessageType::KEY_REQUEST,
-        content: vec![0; size],
-    };
+    let message = |size| from_bob(MessageType::KEY_REQUEST, vec![0; size]);
     let messages = vec![message(128), message(64)];
     let mut bytes = answer(family_d(), pull_messages::Response { messages });
     bytes[3..7].copy_from_slice(&192_u32.to_le_bytes());
@@ -342,4 +360,72 @@ fn an_id_means_its_owner_even_if_somebody_bears_it_as_a_name() {
     });
     let user = User::registered("alice", server.address, &[]);
     assert!(user.ok(&["--output", "json", "key", &BOB.to_string()]).contains("\"name\":\"bob\""));
+}
+
+#[test]
+fn a_text_that_ends_in_a_nul_is_shown_without_it() {
+    let messages = vec![from_bob(MessageType::TEXT, sealed(b"hello\0"))];
+    let pull = answer(family_d(), pull_messages::Response { messages });
+    let server = fake(move |_| Reply::Answer(pull.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    share_key(&user);
+    assert_eq!(user.ok(&["receive"]), shown("bob", "hello") + "\n");
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_saved_and_not_lost() {
+    let text = vec![b'x'; (1 << 20) + 16];
+    let messages = vec![from_bob(MessageType::TEXT, sealed(&text))];
+    let pull = answer(family_d(), pull_messages::Response { messages });
+    let server = fake(move |_| Reply::Answer(pull.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    share_key(&user);
+    assert!(user.ok(&["--output", "json", "receive"]).contains("\"event\":\"long_text\""));
+    assert!(only_download(&user) == text);
+}
+
+#[test]
+fn a_message_of_an_unknown_type_is_saved_as_it_came() {
+    let messages = vec![from_bob(MessageType(77), b"what is this".to_vec())];
+    let pull = answer(family_d(), pull_messages::Response { messages });
+    let server = fake(move |_| Reply::Answer(pull.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    assert!(user.ok(&["receive"]).contains("unknown type 77"));
+    assert_eq!(only_download(&user), b"what is this");
+}
+
+#[test]
+fn a_damaged_key_is_told_and_not_used() {
+    let messages = vec![from_bob(MessageType::KEY, vec![1; 128]), from_bob(MessageType::KEY, vec![1; 5])];
+    let pull = answer(family_d(), pull_messages::Response { messages });
+    let server = fake(move |_| Reply::Answer(pull.clone()));
+    let user = User::registered("alice", server.address, &[]);
+    assert_eq!(user.ok(&["receive"]).matches("symmetric key refused").count(), 2);
+    assert_eq!(user.run(&["send", "bob", "hi"]).code, Some(6));
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_a_large_send_ends_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let registering = fake(|_| Reply::Silence);
+    let user = User::registered("alice", registering.address, &[]);
+    user.ok(&["list"]);
+    share_key(&user);
+    let refusing = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 23];
+            stream.read_exact(&mut head).unwrap();
+            let listing = head[17..19] == 601_u16.to_le_bytes();
+            let clients = vec![entry(BOB, "bob")];
+            let list = answer(family_d(), list_clients::Response { clients });
+            stream.write_all(&if listing { list } else { family_d().encode_refusal(ME) }).unwrap();
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    std::fs::write(user.path("file"), vec![0; 20_000_000]).unwrap();
+    let path = user.path("file");
+    let run = user.run(&["--server", &refusing, "send-file", "bob", path.to_str().unwrap()]);
+    assert_eq!(run.code, Some(4), "{run:?}");
 }
