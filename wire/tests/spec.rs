@@ -26,7 +26,7 @@ use messageu_wire::operation::send_message::{ReceiptLayout, SendLayout};
 use messageu_wire::operation::{
     delete_client, fetch_key, list_clients, pull_messages, register, send_message,
 };
-use messageu_wire::operations::{Operation, Request, Response};
+use messageu_wire::operations::{Operation, REFUSAL_CODE, Request, Response};
 use messageu_wire::response::{self, PAYLOAD_LIMIT, REFUSAL_TEXT_LIMIT, ResponseReader};
 
 const SPEC: &str = include_str!("../../spec.md");
@@ -51,6 +51,16 @@ fn assert_table(name: &str, expected: &[Vec<String>]) {
         assert_eq!(found, wanted.join(" | "), "row {} of table {name} in spec.md", at + 1);
     }
     assert_eq!(rows.len(), expected.len(), "rows of table {name} in spec.md");
+}
+
+/// Fails if the columns of a table are others.
+fn assert_head(name: &str, columns: &str) {
+    let behind = SPEC.split(&format!("<!-- table: {name} -->\n")).nth(1).unwrap();
+    assert_eq!(
+        behind.lines().next().unwrap(),
+        format!("| {columns} |"),
+        "columns of table {name} in spec.md"
+    );
 }
 
 /// The fenced blocks whose first word is `kind`: the other words, and the lines.
@@ -165,6 +175,8 @@ impl Given {
 struct Frame {
     title: &'static str,
     bytes: Vec<u8>,
+    /// What the comment behind the header says.
+    comment: &'static str,
 }
 
 impl Frame {
@@ -190,6 +202,13 @@ impl Frame {
         self.get(field).unwrap_or_else(|| panic!("no {field} in {:?}", self.title))
     }
 
+    /// Whether the comment behind the header names its code and the size it declares.
+    fn says(&self, code: u16, size: &[u8], order: ByteOrder) -> bool {
+        let size = size.try_into().unwrap();
+        let size = if order == ByteOrder::Big { u32::from_be_bytes(size) } else { u32::from_le_bytes(size) };
+        (self.comment.to_owned() + ",").contains(&format!(" code {code}, size {size},"))
+    }
+
     fn number<T: std::str::FromStr>(&self, field: &str) -> T {
         let text = self.field(field);
         text.parse().unwrap_or_else(|_| panic!("{text:?} in {:?} is no number", self.title))
@@ -209,9 +228,13 @@ fn sessions(given: &Given) -> Vec<Session> {
         let mut frames: Vec<Frame> = Vec::new();
         for line in lines {
             if line.starts_with(['>', '<']) {
-                frames.push(Frame { title: line, bytes: Vec::new() });
+                frames.push(Frame { title: line, bytes: Vec::new(), comment: "" });
             } else if !line.starts_with(';') {
-                frames.last_mut().unwrap().bytes.extend(given.line(line));
+                let frame = frames.last_mut().unwrap();
+                if frame.bytes.is_empty() {
+                    frame.comment = line.split_once(';').unwrap().1;
+                }
+                frame.bytes.extend(given.line(line));
             }
         }
         let mut exchanges = Vec::new();
@@ -430,6 +453,9 @@ fn every_request_of_the_examples_is_what_it_says_and_is_written_again_byte_for_b
                     bytes[size..size + 4].copy_from_slice(&request.bytes[size..size + 4]);
                 }
                 assert!(bytes == request.bytes, "{what}: written as {bytes:02x?}");
+                let code = operation.codes(dialect.family).unwrap().request;
+                let size = &bytes[dialect.request_header_size() - 4..dialect.request_header_size()];
+                assert!(request.says(code, size, profile.byte_order), "{what}: {}", request.comment);
             }
         }
     }
@@ -449,6 +475,12 @@ fn every_response_of_the_examples_is_what_it_says_and_is_written_again_byte_for_
                 None => dialect.encode_refusal(asker),
             };
             assert!(bytes == response.bytes, "{what}: written as {bytes:02x?}");
+            let header = dialect.profile.header.response_size();
+            let code = annotated
+                .as_ref()
+                .map_or(REFUSAL_CODE, |answer| answer.operation().codes(dialect.family).unwrap().response);
+            let size = &bytes[header - 4..header];
+            assert!(response.says(code, size, dialect.profile.byte_order), "{what}: {}", response.comment);
             let received = read_response(&response.bytes, dialect, asked.operation());
             assert_eq!(received, annotated.map(|answer| as_received(answer, dialect.profile)), "{what}");
         }
@@ -511,8 +543,10 @@ fn the_table_of_codes_is_the_operations_table() {
         })
         .collect();
     assert_table("codes", &rows);
-    let head = SPEC.split("<!-- table: codes -->\n").nth(1).unwrap().lines().next().unwrap();
-    assert_eq!(head, format!("| operation | {} |", Family::ALL.map(|family| family.to_string()).join(" | ")));
+    assert_head(
+        "codes",
+        &format!("operation | {}", Family::ALL.map(|family| family.to_string()).join(" | ")),
+    );
 }
 
 #[test]
@@ -575,6 +609,11 @@ fn the_matrix_of_profiles_is_the_data_of_the_profiles() {
             ])
         })
         .collect();
+    assert_head(
+        "profiles-requests",
+        "profile | families | recognised | byte order | header | version | padded to | stray zeros | \
+         send always has | types sent | send layout",
+    );
     assert_table("profiles-requests", &requests);
     let responses: Vec<Vec<String>> = Profile::ALL
         .iter()
@@ -609,6 +648,10 @@ fn the_matrix_of_profiles_is_the_data_of_the_profiles() {
             .collect()
         })
         .collect();
+    assert_head(
+        "profiles-responses",
+        "profile | version | types pulled | receipt | key | entry | counted | ids | echo | closes",
+    );
     assert_table("profiles-responses", &responses);
 }
 
