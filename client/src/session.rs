@@ -302,6 +302,7 @@ impl Session {
             return Err(Error::new(ErrorKind::Peer, what)
                 .hint("send to them; or ask for another key in its place with --replace"));
         }
+        let content = vec![0; key_request_size(self.client().await?.dialect)];
         let before = self.keyring.peer(peer.id).and_then(|peer| peer.asked);
         let asked = if replace { Asked::ForReplacement } else { Asked::ForFirst };
         // Noted first: the answer may come before our own receipt does.
@@ -310,13 +311,7 @@ impl Session {
             peer.asked = Some(asked);
             peer.iv = iv.or(peer.iv);
         })?;
-        let sent = match self.client().await {
-            Ok(client) => {
-                let content = vec![0; key_request_size(client.dialect)];
-                self.send(&peer, MessageType::KEY_REQUEST, content).await
-            }
-            Err(error) => Err(error),
-        };
+        let sent = self.send(&peer, MessageType::KEY_REQUEST, content).await;
         if sent.as_ref().is_err_and(was_not_sent) {
             self.keyring.update(&self.state, peer.id, |peer| peer.asked = before)?;
         }

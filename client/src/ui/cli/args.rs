@@ -123,7 +123,7 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Test a server: every operation, by two throw-away users
+    /// Test a server: every operation, by two throw-away users (whose accounts stay, where they cannot be deleted)
     Test {
         /// Test in every dialect that a server can tell apart on one port
         #[arg(long)]

@@ -56,17 +56,15 @@ pub(crate) fn main() -> ExitCode {
 async fn run(line: CommandLine, output: Output) -> Result<()> {
     let (profile, options) = (line.global.profile(), line.global.options());
     let call = Call { profile, options, output };
-    match line.command {
-        Command::Menu => menu::run(&call.profile, &call.options).await,
-        Command::Receive { follow: true, count, .. } => tokio::select! {
-            done = call.follow(count) => done,
-            // That is how it ends.
-            _ = interrupted() => Ok(()),
-        },
-        command => tokio::select! {
-            done = call.run(command) => done,
-            error = interrupted() => Err(error),
-        },
+    let command = line.command;
+    if matches!(command, Command::Menu) {
+        // There Ctrl-C ends a line or an action, and the program only when pressed twice.
+        return call.run(command).await;
+    }
+    let ends_so = matches!(command, Command::Receive { follow: true, .. });
+    tokio::select! {
+        done = call.run(command) => done,
+        error = interrupted() => if ends_so { Ok(()) } else { Err(error) },
     }
 }
 
@@ -109,7 +107,7 @@ struct Call {
 impl Call {
     async fn run(&self, command: Command) -> Result<()> {
         match command {
-            Command::Menu | Command::Dialects => self.dialects(),
+            Command::Menu => menu::run(&self.profile, &self.options).await,
             Command::Register { name } => self.register(&name).await,
             Command::List => self.list().await,
             Command::PublicKey { name } => self.public_key(&name).await,
@@ -130,9 +128,11 @@ impl Call {
                 drop(bars);
                 self.sent("file_sent", &format!("sent {} the file {}", sent.to.name, path.display()), &sent)
             }
+            Command::Receive { follow: true, count, .. } => self.follow(count).await,
             Command::Receive { wait, count, .. } => self.receive(wait, count).await,
             Command::DeleteAccount { yes } => self.delete_account(yes).await,
             Command::Test { all_dialects } => self.test(all_dialects).await,
+            Command::Dialects => self.dialects(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut CommandLine::command(), "messageu", &mut script);
