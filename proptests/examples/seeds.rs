@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use messageu_proptests::answer::{Answer, hear_answer};
-use messageu_wire::dialect::{ByteOrder, Dialect, Family};
+use messageu_proptests::everything;
+use messageu_proptests::hearing::Listener;
+use messageu_wire::dialect::{ByteOrder, Dialect, Family, Pin, RecognisedBy};
 use messageu_wire::operations::{Operation, REFUSAL_CODE};
 
 /// Longer seeds would slow the fuzzer down more than they would show it; what is cut off is filler.
@@ -28,8 +30,8 @@ struct Exchange {
     response: String,
 }
 
-/// Seeds by their names.
-type Seeds = BTreeMap<String, Vec<u8>>;
+/// Seeds by their names: bytes, and what the byte behind them chooses.
+type Seeds = BTreeMap<String, (Vec<u8>, usize)>;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -39,13 +41,15 @@ fn main() {
     for ((name, operation), (request, response)) in &shortest {
         let dialect: Dialect = name.parse().unwrap();
         let operation = operation_named(operation);
-        if dialect == Dialect::classic(dialect.family) {
-            keep(&mut requests, name, operation.name(), request);
-        } else {
-            requests.entry(seed_name(name, "stream")).or_default().extend_from_slice(request);
-        }
-        if dialect == Dialect::classic(dialect.family) || shows_in_response(dialect, operation, response) {
-            keep(&mut responses, name, operation.name(), response);
+        let seed_name = |what: &str| format!("{}-{what}", name.replace('/', "-"));
+        let plain = dialect == Dialect::classic(dialect.family);
+        // The plain dialects an operation a seed, the others a conversation a seed.
+        let what = if plain { operation.name() } else { "conversation" };
+        let seed = requests.entry(seed_name(what)).or_insert((Vec::new(), listener_of(dialect)));
+        seed.0.extend_from_slice(request);
+        if plain || shows_in_response(dialect, operation, response) {
+            let choice = everything().position(|other| other == (dialect, operation)).unwrap();
+            responses.insert(seed_name(operation.name()), (response.clone(), choice));
         }
     }
     write(&fuzz.join("corpus/parse_request"), &requests);
@@ -98,18 +102,24 @@ fn shows_in_response(dialect: Dialect, operation: Operation, bytes: &[u8]) -> bo
     !matches!(answer, Answer::Given(_))
 }
 
-fn keep(seeds: &mut Seeds, dialect: &str, what: &str, bytes: &[u8]) {
-    seeds.insert(seed_name(dialect, what), bytes.to_vec());
-}
-
-fn seed_name(dialect: &str, what: &str) -> String {
-    format!("{}-{what}", dialect.replace('/', "-"))
+/// Which of all listeners hears this dialect for sure.
+fn listener_of(dialect: Dialect) -> usize {
+    let wanted = match dialect.profile.recognised_by {
+        RecognisedBy::Default => Listener::default(),
+        RecognisedBy::Bytes => Listener::remembering(dialect.profile),
+        RecognisedBy::Pin => {
+            Listener { pin: Pin { family: None, profile: Some(dialect.profile) }, hint: None }
+        }
+    };
+    Listener::all().position(|listener| listener == wanted).unwrap()
 }
 
 fn write(folder: &Path, seeds: &Seeds) {
     fs::create_dir_all(folder).unwrap();
-    for (name, bytes) in seeds {
-        fs::write(folder.join(name), &bytes[..bytes.len().min(LONGEST)]).unwrap();
+    for (name, (bytes, choice)) in seeds {
+        let mut seed = bytes[..bytes.len().min(LONGEST)].to_vec();
+        seed.push(u8::try_from(*choice).unwrap());
+        fs::write(folder.join(name), seed).unwrap();
     }
     println!("{} seeds in {}", seeds.len(), folder.display());
 }

@@ -19,6 +19,7 @@ pub mod property;
 pub mod run;
 pub mod speech;
 pub mod strategy;
+pub mod target;
 
 use messageu_wire::dialect::Dialect;
 use messageu_wire::operations::Operation;

@@ -15,18 +15,16 @@ pub fn cut<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// Cuts bytes into pieces whose sizes they give themselves: each one's last byte says the next one's, 1 to 64.
-///
-/// So whoever varies the bytes varies the cuts too.
+/// Cuts bytes into pieces of 1 to 64 bytes, whose sizes they give themselves: whoever varies the bytes varies the cuts.
 #[must_use]
 pub fn cut_by_itself(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
-    let mut size = 1;
-    while let Some((piece, rest)) = bytes.split_at_checked(size).filter(|(_, rest)| !rest.is_empty()) {
-        size = piece.last().map_or(1, |byte| 1 + usize::from(byte % 64));
+    let mut state = 0_u8;
+    while let Some((first, _)) = bytes.split_first() {
+        state = state.wrapping_mul(5).wrapping_add(first.wrapping_mul(7)).wrapping_add(11);
+        let (piece, rest) = bytes.split_at((1 + usize::from(state >> 2)).min(bytes.len()));
         pieces.push(piece);
         bytes = rest;
     }
-    pieces.push(bytes);
     pieces
 }

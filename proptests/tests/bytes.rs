@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed property should stop")]
 
 use messageu_proptests::everything;
+use messageu_proptests::hearing::Listener;
 use messageu_proptests::property::{check_request_bytes, check_response_bytes, check_response_payload};
 use messageu_proptests::run::check;
 use messageu_proptests::speech::Speech;
@@ -24,9 +25,17 @@ fn change(bytes: &mut [u8], reach: usize, changes: &[(Index, u8)]) {
     }
 }
 
+fn check_for_all_listeners(bytes: &[u8]) {
+    Listener::all().for_each(|listener| check_request_bytes(listener, bytes));
+}
+
+fn check_for_all_askers(bytes: &[u8]) {
+    everything().for_each(|(dialect, operation)| check_response_bytes(dialect, operation, bytes));
+}
+
 #[test]
 fn requests_of_any_bytes() {
-    check(2048, vec(any::<u8>(), 0..600), |bytes| check_request_bytes(&bytes));
+    check(2048, vec(any::<u8>(), 0..600), |bytes| check_for_all_listeners(&bytes));
 }
 
 #[test]
@@ -36,13 +45,13 @@ fn requests_with_some_bytes_changed() {
     check(3072, (conversations, changes()), |(speeches, changes)| {
         let mut bytes: Vec<u8> = speeches.iter().flat_map(Speech::bytes).take(2500).collect();
         change(&mut bytes, 64, &changes);
-        check_request_bytes(&bytes);
+        check_for_all_listeners(&bytes);
     });
 }
 
 #[test]
 fn responses_of_any_bytes() {
-    check(2048, vec(any::<u8>(), 0..600), |bytes| check_response_bytes(&bytes));
+    check(2048, vec(any::<u8>(), 0..600), |bytes| check_for_all_askers(&bytes));
 }
 
 #[test]
@@ -54,7 +63,7 @@ fn responses_with_some_bytes_changed() {
         let mut bytes = dialect.encode_response(&response, asker).expect("no more than a u32 counts");
         bytes.truncate(2500);
         change(&mut bytes, 64, &changes);
-        check_response_bytes(&bytes);
+        check_for_all_askers(&bytes);
     });
 }
 
