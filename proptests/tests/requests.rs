@@ -4,14 +4,16 @@ use messageu_proptests::everything;
 use messageu_proptests::hearing::Listener;
 use messageu_proptests::pieces::cut;
 use messageu_proptests::property::{
-    check_conversation, check_recognition, check_request, check_request_cuts, check_request_split,
-    check_zeros_between,
+    check_conversation, check_declared_size, check_recognition, check_request, check_request_cuts,
+    check_request_split, check_zeros_between,
 };
 use messageu_proptests::run::check;
 use messageu_proptests::speech::Speech;
 use messageu_proptests::strategy::{conversation, piece_sizes, speech};
 use messageu_wire::dialect::Dialect;
 use messageu_wire::fields::ClientId;
+use messageu_wire::message::MessageType;
+use messageu_wire::operations::Request;
 use proptest::prelude::*;
 
 #[test]
@@ -41,6 +43,23 @@ fn requests_one_behind_the_other_are_all_read_in_any_pieces() {
         check(128, (conversation(dialect), piece_sizes()), |(speeches, sizes)| {
             check_conversation(&speeches, |bytes| cut(bytes, &sizes));
         });
+    }
+}
+
+#[test]
+fn a_wrong_declared_size_is_a_known_one_or_refused() {
+    for (dialect, operation) in everything() {
+        check(
+            128,
+            (speech(dialect, operation), any::<u32>(), any::<bool>()),
+            |(mut speech, anything, empty)| {
+                if let (Request::SendMessage(send), true) = (&mut speech.request, empty) {
+                    (send.kind, send.size) = (MessageType::KEY_REQUEST, 0);
+                    speech.content.clear();
+                }
+                check_declared_size(&speech, anything);
+            },
+        );
     }
 }
 

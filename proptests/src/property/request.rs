@@ -71,6 +71,46 @@ pub fn check_conversation(speeches: &[Speech], cut: impl Fn(&[u8]) -> Vec<&[u8]>
     }
 }
 
+/// A wrong declared size is a known deviation, and then the request is read all the same, or it is rejected.
+///
+/// Exempt are sends of a fixed size, which declare anything.
+pub fn check_declared_size(speech: &Speech, anything: u32) {
+    let Speech { dialect, request, content, .. } = speech;
+    if is_fixed_send(dialect, request) {
+        return;
+    }
+    let header = dialect.request_header_size();
+    let honest = (speech.frame().len() - header) as u32;
+    for declared in [honest, 0, honest + 1, honest + 3, anything] {
+        let deviation = match request {
+            _ if declared == honest => None,
+            Request::FetchKey(_) if declared == 0 => Some(Deviation::KeyRequestDeclaresNothing),
+            Request::SendMessage(_) if declared == honest + 3 => Some(Deviation::SendDeclaresThreeMore),
+            Request::SendMessage(send) if (send.kind, send.size) == (MessageType::KEY_REQUEST, 0) => {
+                Some(Deviation::EmptySendDeclaresGarbage)
+            }
+            _ => None,
+        };
+        let mut bytes = speech.bytes();
+        bytes[header - 4..header].copy_from_slice(&match dialect.profile.byte_order {
+            ByteOrder::Little => declared.to_le_bytes(),
+            ByteOrder::Big => declared.to_be_bytes(),
+        });
+        let hearing = Listener::pinned(*dialect).hear([&bytes[..]]);
+        match (&hearing.requests[..], &hearing.rejection) {
+            ([heard], None) if declared == honest || deviation.is_some() => {
+                assert_eq!(heard.received.deviation, deviation, "{speech:?} declares {declared}");
+                assert!(heard.complete && heard.content == *content, "{speech:?} declares {declared}");
+            }
+            ([], Some(rejection)) if declared != honest && deviation.is_none() => {
+                let named = matches!(rejection.error, WireError::DeclaredSize { declared: named, .. } if named == declared);
+                assert!(named, "{speech:?} declares {declared}: {rejection}");
+            }
+            _ => panic!("{speech:?} declares {declared}: {hearing:?}"),
+        }
+    }
+}
+
 /// Zeros that no dialect puts between two requests are passed over, as long as they are less than a block.
 pub fn check_zeros_between(before: &Speech, zeros: usize, after: &Speech) {
     let mut bytes = before.bytes();
