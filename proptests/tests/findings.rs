@@ -1,6 +1,4 @@
-//! Open findings: what the properties found and the wire does not do yet, each in its smallest form.
-//!
-//! A finding that is fixed loses its `ignore` here, and its exemption where a property names this file.
+//! What the properties found, each in its smallest form, so that it does not come back.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed property should stop")]
 
 use messageu_proptests::hearing::Listener;
@@ -20,7 +18,6 @@ fn encode(dialect: Dialect, version: u8, id: ClientId, request: impl Into<Reques
 }
 
 #[test]
-#[ignore = "open: the profile that a registration settles is not looked for in the pin"]
 fn a_pin_to_classic_holds_for_a_registration_whose_header_begins_like_its_name() {
     let request = register::Request { name: NameField([b'a'; 255]), public_key: PublicKey([0; 160]) };
     let bytes = encode(dialect("a"), 1, ClientId([b'a'; 16]), request);
@@ -29,7 +26,6 @@ fn a_pin_to_classic_holds_for_a_registration_whose_header_begins_like_its_name()
 }
 
 #[test]
-#[ignore = "open: with the zero, version and code of family D are the code of a big-endian registration"]
 fn one_late_zero_between_two_requests_of_family_d_is_passed_over() {
     let list = encode(dialect("d"), 2, ClientId([9; 16]), list_clients::Request);
     let register = register::Request { name: NameField([0; 255]), public_key: PublicKey([0; 160]) };
@@ -42,7 +38,6 @@ fn one_late_zero_between_two_requests_of_family_d_is_passed_over() {
 }
 
 #[test]
-#[ignore = "open: a request longer than the window is padded or not by how much of it comes at once"]
 fn a_long_padded_request_is_in_the_same_dialect_whole_and_in_pieces() {
     let size = 70_000;
     let send = send_message::Request { to: ClientId([7; 16]), kind: MessageType::TEXT, size };
@@ -54,7 +49,6 @@ fn a_long_padded_request_is_in_the_same_dialect_whole_and_in_pieces() {
 }
 
 #[test]
-#[ignore = "open: the tail is waited for, though the pin leaves nothing that it could tell"]
 fn a_pin_to_read_to_end_decides_at_once() {
     let bytes = encode(dialect("b"), 2, ClientId([9; 16]), list_clients::Request);
     let pin = Pin { family: None, profile: Some(&Profile::READ_TO_END) };
@@ -64,7 +58,6 @@ fn a_pin_to_read_to_end_decides_at_once() {
 }
 
 #[test]
-#[ignore = "open: zeros before the digits are taken, and not written again"]
 fn a_message_id_in_digits_has_one_spelling() {
     let payload = [&[b'i'; 16][..], b"007"].concat();
     let profile = dialect("c/ascii").profile;

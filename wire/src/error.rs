@@ -87,7 +87,7 @@ pub enum WireError {
         got: usize,
     },
     /// More zeros between two requests than any padding has.
-    #[error("more than {} zero bytes stand between two requests", PADDING_BLOCK - 1)]
+    #[error("more than {} zero bytes stand between two requests, beside those of the dialect", PADDING_BLOCK - 1)]
     TooManyZeros,
     /// A message id that should be decimal digits is not.
     #[error("the message id of this send response should be decimal digits within a u32")]

@@ -3,8 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::dialect::{
-    Deviation, Dialect, Front, PADDING_BLOCK, Pin, Profile, Tail, recognise_front, recognise_tail,
-    tail_matters, without_tail,
+    Deviation, Dialect, Front, Pin, Profile, Tail, has_sized_header, is_from_nobody, recognise_front,
+    recognise_tail, tail_matters, without_tail,
 };
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId};
@@ -13,6 +13,10 @@ use crate::operations::{Operation, Request};
 /// Largest request, in bytes, that is held back until its tail has shown which dialect it is in, when neither its
 /// front nor what is remembered of its sender tells. A larger one counts as its family's plain dialect.
 pub const TAIL_WINDOW: u64 = 64 * 1024;
+
+/// Most zeros between two requests, beside those that the dialect of the first puts there: padding that was not expected
+/// is shorter than its block.
+const MOST_ZEROS: usize = 1023;
 
 /// A request, as far as it is not content.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,11 +80,12 @@ pub struct RequestReader {
     pin: Pin,
     content_limit: u32,
     state: State,
-    /// Zero bytes that the dialect of the last request puts behind it and that have not come yet.
-    tail: usize,
-    /// Zero bytes passed over since the last request.
-    zeros: u32,
+    /// Whether there has been a request: zeros may stand between two, but not before the first.
     begun: bool,
+    /// Zeros that the last request's dialect puts behind it, and that have not come yet.
+    tail: usize,
+    /// Zeros that may stand before the next request beside those.
+    zeros_left: usize,
 }
 
 impl RequestReader {
@@ -88,7 +93,7 @@ impl RequestReader {
     #[must_use]
     pub fn new(pin: Pin, content_limit: u32) -> Self {
         let buffer = BytesMut::new();
-        Self { buffer, pin, content_limit, state: State::Front, tail: 0, zeros: 0, begun: false }
+        Self { buffer, pin, content_limit, state: State::Front, begun: false, tail: 0, zeros_left: 0 }
     }
 
     /// Takes bytes that have come.
@@ -113,12 +118,8 @@ impl RequestReader {
 
     /// The client id in the header of the next request, as soon as it shows: to look up what is remembered of it.
     pub fn next_client_id(&mut self) -> Option<ClientId> {
-        self.pass_filler();
-        self.pass_zeros();
-        match self.state {
-            State::Front => self.buffer.first_chunk::<CLIENT_ID_SIZE>().copied().map(ClientId),
-            State::Content { .. } | State::Filler { .. } => None,
-        }
+        let at_request = self.pass_to_request().is_ok_and(|at_request| at_request);
+        self.buffer.first_chunk::<CLIENT_ID_SIZE>().filter(|_| at_request).copied().map(ClientId)
     }
 
     /// What the bytes so far make.
@@ -144,21 +145,15 @@ impl RequestReader {
             }
             State::Front | State::Filler { .. } => {}
         }
-        loop {
-            self.pass_filler();
-            self.pass_zeros();
-            if self.zeros >= PADDING_BLOCK {
-                return Err(self.reject(WireError::TooManyZeros, None));
-            }
-            match recognise_front(&self.buffer, hint, self.pin) {
-                Ok(Some(front)) => return self.accept(front, hint, quiet),
-                Ok(None) => return Ok(Event::More),
-                // A zero that belongs to the request before, and came late.
-                Err(WireError::Unrecognised { .. }) if self.begun && self.buffer.first() == Some(&0) => {
-                    self.pass(1);
-                }
-                Err(error) => return Err(self.reject(error, None)),
-            }
+        match self.pass_to_request() {
+            Ok(true) => {}
+            Ok(false) => return Ok(Event::More),
+            Err(error) => return Err(self.reject(error, None)),
+        }
+        match recognise_front(&self.buffer, hint, self.pin) {
+            Ok(Some(front)) => self.accept(front, hint, quiet),
+            Ok(None) => Ok(Event::More),
+            Err(error) => Err(self.reject(error, None)),
         }
     }
 
@@ -178,13 +173,15 @@ impl RequestReader {
         let size = u64::try_from(front.size).unwrap_or(u64::MAX);
         let frame = size + u64::from(content);
         // A dialect that is remembered needs no proof; where nothing is, a small request waits for its tail.
-        let whole = usize::try_from(frame).ok().and_then(|frame| self.buffer.get(frame..));
+        let small =
+            Some(frame).filter(|frame| *frame <= TAIL_WINDOW).and_then(|frame| usize::try_from(frame).ok());
+        let whole = small.and_then(|frame| self.buffer.get(frame..));
         let dialect = match whole {
             Some(tail) => match recognise_tail(&front, hint, self.pin, frame, tail, quiet) {
                 Tail::Settled(dialect) => dialect,
                 Tail::Undecided => return Ok(Event::Undecided),
             },
-            None if hint.is_none() && tail_matters(front.dialect, self.pin) && frame <= TAIL_WINDOW => {
+            None if hint.is_none() && small.is_some() && tail_matters(front.dialect, self.pin) => {
                 return Ok(Event::More);
             }
             None => without_tail(&front, self.pin),
@@ -198,10 +195,10 @@ impl RequestReader {
         }
         self.buffer.advance(front.size);
         self.begun = true;
-        self.zeros = 0;
-        let filler =
-            if dialect.profile.fixed_send.is_some() { dialect.request_tail(operation, frame) } else { 0 };
-        self.tail = if filler > 0 { 0 } else { dialect.request_tail(operation, frame) };
+        let tail = dialect.request_tail(operation, frame);
+        let filler;
+        (filler, self.tail) = if dialect.profile.fixed_send.is_some() { (tail, 0) } else { (0, tail) };
+        self.zeros_left = MOST_ZEROS;
         self.state = match operation {
             Operation::SendMessage => State::Content { left: content, filler },
             _ => State::Front,
@@ -214,41 +211,55 @@ impl RequestReader {
     fn reject(&self, error: WireError, front: Option<&Front>) -> Rejection {
         let client_id =
             self.buffer.first_chunk::<CLIENT_ID_SIZE>().copied().map(ClientId).unwrap_or_default();
-        let pinned = self.pin.dialects().next().filter(|_| self.pin.profile.is_some());
-        let family = crate::dialect::Family::E;
-        let dialect = front.map(|front| front.dialect).or(pinned).unwrap_or(Dialect::classic(family));
+        let dialect = front.map_or_else(|| self.pin.refusal_dialect(), |front| front.dialect);
         Rejection { error, client_id, dialect }
     }
 
-    fn pass_filler(&mut self) {
+    /// Passes over what stands before the next request. Says whether the buffer begins with it; otherwise more bytes
+    /// are needed to tell.
+    ///
+    /// Of zeros between two requests, no size tells how many they are. The ids that servers issue begin with none, so
+    /// the next request begins behind them, unless it is a right one with them in its id: nobody's, one that means
+    /// nothing, or one that was imported.
+    fn pass_to_request(&mut self) -> Result<bool, WireError> {
         if let State::Filler { left } = self.state {
             let passed = left.min(self.buffer.len());
             self.buffer.advance(passed);
             self.state = if passed == left { State::Front } else { State::Filler { left: left - passed } };
         }
-    }
-
-    /// Passes over zeros that cannot begin a request: those the last request's dialect puts behind it, and those in
-    /// front of which a version byte would be zero too.
-    fn pass_zeros(&mut self) {
         if self.state != State::Front {
-            return;
+            return Ok(false);
         }
-        while self.tail > 0 && self.buffer.first() == Some(&0) {
-            self.buffer.advance(1);
-            self.tail -= 1;
+        let zeros = self.buffer.iter().take_while(|byte| **byte == 0).count();
+        let expected = zeros.min(self.tail);
+        self.buffer.advance(expected);
+        self.tail = if self.buffer.is_empty() { self.tail - expected } else { 0 };
+        let zeros = zeros - expected;
+        if !self.begun || zeros == 0 {
+            return Ok(!self.buffer.is_empty());
         }
-        if !self.buffer.is_empty() {
-            self.tail = 0;
+        self.pass_zeros(zeros.saturating_sub(CLIENT_ID_SIZE))?;
+        if zeros.min(CLIENT_ID_SIZE) == self.buffer.len() {
+            return Ok(false);
         }
-        while self.zeros < PADDING_BLOCK && self.buffer.first() == Some(&0) && self.buffer.get(16) == Some(&0)
-        {
-            self.pass(1);
+        let zeros = zeros.min(CLIENT_ID_SIZE);
+        let behind = self.buffer.get(zeros..).unwrap_or_default();
+        if is_from_nobody(&self.buffer, self.pin) {
+            return Ok(true);
         }
+        if !has_sized_header(behind, self.pin) {
+            match recognise_front(&self.buffer, None, self.pin) {
+                Ok(Some(front)) if front.deviation.is_none() => return Ok(true),
+                Ok(None) => return Ok(false),
+                _ => {}
+            }
+        }
+        self.pass_zeros(zeros).map(|()| true)
     }
 
-    fn pass(&mut self, zeros: u32) {
-        self.buffer.advance(usize::try_from(zeros).unwrap_or(0));
-        self.zeros += zeros;
+    fn pass_zeros(&mut self, count: usize) -> Result<(), WireError> {
+        self.zeros_left = self.zeros_left.checked_sub(count).ok_or(WireError::TooManyZeros)?;
+        self.buffer.advance(count);
+        Ok(())
     }
 }

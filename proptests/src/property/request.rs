@@ -180,15 +180,18 @@ fn expected(speech: &Speech, listener: Listener) -> Dialect {
         _ if family == named("b").family && *version == 2 => named("b/read-to-end"),
         _ => Dialect::classic(family),
     };
-    if listener.pin.profile.is_some() && *dialect != named("a") {
+    if listener.pin.profile.is_some() {
         return *dialect;
     }
     if profile.recognised_by != RecognisedBy::Bytes || *profile == Profile::READ_TO_END {
         return plain;
     }
-    let missing = padding(speech.frame().len() as u64);
+    let size = speech.frame().len() as u64;
+    let missing = padding(size);
     let tells = match listener.hint {
         Some(_) => true,
+        // Of a long request the tail says nothing.
+        None if (profile.padded || profile.stray > 0) && size > TAIL_WINDOW => false,
         None if profile.padded => missing > 0,
         // One zero behind a request that is one byte short of a block is padding.
         None if profile.stray > 0 && missing == 1 => return named("c/type-shift"),
@@ -264,9 +267,7 @@ fn assert_canonical(listener: Listener, hearing: &Hearing, bytes: &[u8]) {
             assert!(spoken_under(listener.pin, rejection.dialect), "{listener:?}: {rejection:?}");
         }
         None => {
-            // The pin to read-to-end stands open in `tests/findings.rs`.
-            let pin = listener.pin.profile;
-            let waits_for_tail = pin.is_none() || pin == Some(&Profile::READ_TO_END);
+            let waits_for_tail = listener.pin.profile.is_none();
             let window = if waits_for_tail { TAIL_WINDOW as usize } else { LONGEST_FRONT };
             let held = bytes.len() - hearing.read;
             assert!(held < window, "{listener:?} holds {held} bytes");
@@ -275,11 +276,8 @@ fn assert_canonical(listener: Listener, hearing: &Hearing, bytes: &[u8]) {
 }
 
 /// Whether a dialect is one of the pin's.
-///
-/// Exempt, as it stands in `tests/findings.rs`: a registration that settles its profile whatever the pin.
 fn spoken_under(pin: Pin, dialect: Dialect) -> bool {
-    let settled = pin.profile == Some(&Profile::CLASSIC) && dialect == named("a/size-before-type");
-    settled || pin.dialects().any(|spoken| spoken == dialect)
+    pin.dialects().any(|spoken| spoken == dialect)
 }
 
 /// What stands between requests is zeros, less than a block of them beside those that the dialect puts there; behind a
@@ -360,7 +358,7 @@ fn time_tells(listener: Listener, heard: &Heard, bytes: &[u8]) -> bool {
         && bytes.get(heard.end()) == Some(&0)
         && match listener.hint.filter(|hint| hint.families.contains(&dialect.family)) {
             Some(hint) => hint != dialect.profile,
-            None => padding(heard.size()) <= CLIENT_ID_SIZE as u64 || heard.size() > TAIL_WINDOW,
+            None => padding(heard.size()) <= CLIENT_ID_SIZE as u64,
         }
 }
 

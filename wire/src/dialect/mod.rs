@@ -12,7 +12,10 @@ pub use profile::{
     ALIGNED_SEND_SIZE, ByteOrder, PADDING_BLOCK, Profile, RecognisedBy, TypeCoding, VersionCoding,
 };
 pub use recognise::{Deviation, Pin};
-pub(crate) use recognise::{Front, Tail, recognise_front, recognise_tail, tail_matters, without_tail};
+pub(crate) use recognise::{
+    Front, Tail, has_sized_header, is_from_nobody, recognise_front, recognise_tail, tail_matters,
+    without_tail,
+};
 
 use crate::error::WireError;
 use crate::fields::ClientId;

@@ -132,6 +132,11 @@ pub struct Profile {
     pub echoes: &'static [u16],
     /// Whether the server closes the connection after each answer.
     pub closes: bool,
+    /// Bytes that an empty key request has in a pull: its content means nothing, but a profile that counts nothing else
+    /// would not see it.
+    pub key_request_filler: u32,
+    /// Whether its clients may delete their account. Nothing proves who asks, so nobody else is exposed to it.
+    pub deletable: bool,
 }
 
 impl Profile {
@@ -157,6 +162,8 @@ impl Profile {
         printable_ids: false,
         echoes: &[],
         closes: false,
+        key_request_filler: 0,
+        deletable: false,
     };
 
     /// Reads a response until the connection closes. What unpadded requests of family B with version 2 get.
@@ -192,6 +199,7 @@ impl Profile {
         families: &[Family::D],
         recognised_by: RecognisedBy::Bytes,
         byte_order: ByteOrder::Big,
+        deletable: true,
         ..Self::CLASSIC
     };
 
@@ -201,6 +209,7 @@ impl Profile {
         families: &[Family::A],
         request_versions: VersionCoding::Digit,
         answer_version: b'2',
+        deletable: false,
         ..Self::BIG_ENDIAN
     };
 
@@ -224,6 +233,7 @@ impl Profile {
         recognised_by: RecognisedBy::Bytes,
         send: SendLayout::SizeBeforeType,
         entry_counted: 0,
+        key_request_filler: 128,
         ..Self::CLASSIC
     };
 
@@ -297,6 +307,12 @@ impl Profile {
     #[must_use]
     pub fn show_id(&self, id: ClientId) -> ClientId {
         if self.printable_ids { id.to_printable() } else { id }
+    }
+
+    /// The size of a content in a pull of this profile: its own, but for an empty key request.
+    #[must_use]
+    pub fn shown_size(&self, kind: MessageType, size: u32) -> u32 {
+        if size == 0 && kind == MessageType::KEY_REQUEST { self.key_request_filler } else { size }
     }
 
     /// Whether the asker's id stands behind the header of responses with this code.

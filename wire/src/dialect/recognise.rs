@@ -29,6 +29,13 @@ impl Pin {
         Dialect::all().filter(move |dialect| self.permits(*dialect))
     }
 
+    /// The dialect to refuse in while nothing tells which one the peer speaks.
+    #[must_use]
+    pub fn refusal_dialect(self) -> Dialect {
+        let pinned = self.dialects().next().filter(|_| self.profile.is_some());
+        pinned.unwrap_or(Dialect::classic(Family::E))
+    }
+
     fn permits(self, dialect: Dialect) -> bool {
         self.family.is_none_or(|family| family == dialect.family)
             && match self.profile {
@@ -113,15 +120,19 @@ pub(crate) fn recognise_front(
     }
     // What is remembered of the sender goes first; then the plain layout, then the others.
     candidates.sort_by_key(|dialect| (Some(dialect.profile) != hint, dialect.profile.recognised_by));
+    let mut deviating = None;
     let mut wrong = None;
     for dialect in candidates.iter().copied().filter(|dialect| front_tells(*dialect, hint, pin)) {
         let Some(operation) = operation_of(dialect, version, first, second) else { continue };
-        match read_front(bytes, dialect, operation)? {
+        match read_front(bytes, dialect, operation, pin)? {
+            // What is known to deviate is whole, and no other reading of it can be right.
+            Reading::More if deviating.is_some() => break,
             Reading::More => return Ok(None),
             Reading::Right(front) => return Ok(Some(front)),
             Reading::Wrong { declared, expected, front } => {
                 if let Some(deviation) = front.as_ref().and_then(deviation) {
-                    return Ok(front.map(|front| Front { deviation: Some(deviation), ..front }));
+                    deviating =
+                        deviating.or(front.map(|front| Front { deviation: Some(deviation), ..front }));
                 }
                 wrong.get_or_insert(WireError::DeclaredSize {
                     operation,
@@ -132,7 +143,33 @@ pub(crate) fn recognise_front(
             }
         }
     }
-    Err(wrong.unwrap_or(WireError::Unrecognised { found: [version, first, second] }))
+    match deviating {
+        Some(front) => Ok(Some(front)),
+        None => Err(wrong.unwrap_or(WireError::Unrecognised { found: [version, first, second] })),
+    }
+}
+
+/// Whether bytes begin with the header of a client that has no id: 16 zeros, a known version and a code.
+pub(crate) fn is_from_nobody(bytes: &[u8], pin: Pin) -> bool {
+    let Some(&[version, first, second]) = bytes.get(16..FAMILY_SHOWS) else { return false };
+    bytes.starts_with(&ClientId::NOBODY.0)
+        && matches!(version, 1 | 2 | b'1' | b'2')
+        && pin.dialects().any(|dialect| operation_of(dialect, version, first, second).is_some())
+}
+
+/// Whether bytes begin with a header whose size is that of its operation, which is not a send.
+pub(crate) fn has_sized_header(bytes: &[u8], pin: Pin) -> bool {
+    let Some(&[version, first, second]) = bytes.get(16..FAMILY_SHOWS) else { return false };
+    pin.dialects().any(|dialect| {
+        let operation =
+            operation_of(dialect, version, first, second).filter(|op| *op != Operation::SendMessage);
+        let header = bytes.get(..dialect.request_header_size());
+        operation.zip(header).is_some_and(|(operation, header)| {
+            let size = Request::head_size(operation, dialect.profile);
+            RequestHeader::decode(header, dialect)
+                .is_ok_and(|header| usize::try_from(header.size) == Ok(size))
+        })
+    })
 }
 
 /// The operation that the bytes behind the client id ask for, if they are of this dialect.
@@ -160,7 +197,7 @@ fn front_tells(dialect: Dialect, hint: Option<&'static Profile>, pin: Pin) -> bo
     own_layout || pin.profile == Some(profile) || hint == Some(profile)
 }
 
-fn read_front(bytes: &[u8], dialect: Dialect, operation: Operation) -> Result<Reading, WireError> {
+fn read_front(bytes: &[u8], dialect: Dialect, operation: Operation, pin: Pin) -> Result<Reading, WireError> {
     let profile = dialect.profile;
     let header_size = dialect.request_header_size();
     let Some((header, rest)) = bytes.split_at_checked(header_size) else { return Ok(Reading::More) };
@@ -185,19 +222,22 @@ fn read_front(bytes: &[u8], dialect: Dialect, operation: Operation) -> Result<Re
         }
         _ => u64::from(declared) == expected,
     };
-    let front = Front { dialect: settle(dialect, &header, &request), header, request, size, deviation: None };
+    let front =
+        Front { dialect: settle(dialect, &header, &request, pin), header, request, size, deviation: None };
     Ok(if right { Reading::Right(front) } else { Reading::Wrong { declared, expected, front: Some(front) } })
 }
 
 /// The program of the profile `size-before-type` shows at registration: its header's id is the beginning of its name.
-fn settle(dialect: Dialect, header: &RequestHeader, request: &Request) -> Dialect {
+fn settle(dialect: Dialect, header: &RequestHeader, request: &Request, pin: Pin) -> Dialect {
+    let shown = Dialect { profile: &Profile::SIZE_BEFORE_TYPE, ..dialect };
     match request {
         Request::Register(register)
             if dialect == Dialect::classic(Family::A)
+                && pin.permits(shown)
                 && header.client_id != ClientId::NOBODY
                 && register.name.0.starts_with(&header.client_id.0) =>
         {
-            Dialect { profile: &Profile::SIZE_BEFORE_TYPE, ..dialect }
+            shown
         }
         _ => dialect,
     }
@@ -230,8 +270,8 @@ pub(crate) enum Tail {
 
 /// Whether requests in this dialect may turn out, by their tail, to be in another.
 pub(crate) fn tail_matters(dialect: Dialect, pin: Pin) -> bool {
-    dialect.profile.recognised_by == RecognisedBy::Default && tail_dialects(dialect, pin).next().is_some()
-        || dialect.profile == &Profile::READ_TO_END
+    let plain = dialect.profile == &Profile::CLASSIC || dialect.profile == &Profile::READ_TO_END;
+    plain && tail_dialects(dialect, pin).next().is_some()
 }
 
 fn tail_dialects(dialect: Dialect, pin: Pin) -> impl Iterator<Item = Dialect> {

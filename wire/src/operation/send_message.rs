@@ -151,9 +151,10 @@ impl ResponsePayload for Response {
             .split_at_checked(CLIENT_ID_SIZE)
             .ok_or(WireError::Truncated { what: WHAT, got: bytes.len() })?;
         let to = decode_exactly(WHAT, to, profile.byte_order)?;
-        let digits =
-            str::from_utf8(digits).ok().filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
-        let number = digits.and_then(|text| text.parse().ok()).ok_or(WireError::MessageIdDigits)?;
+        let number = str::from_utf8(digits).ok().and_then(|text| text.parse::<u32>().ok());
+        // One number has one spelling: no sign, no zeros in front.
+        let canonical = number.filter(|number| number.to_string().as_bytes() == digits);
+        let number = canonical.ok_or(WireError::MessageIdDigits)?;
         Ok(Self { to: Some(to), message_id: Some(MessageId(number)) })
     }
 
