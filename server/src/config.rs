@@ -20,6 +20,9 @@ const DEFAULT_PORT: u16 = 1357;
 /// The files that classic servers read their port from, in every spelling.
 const PORT_FILES: [&str; 3] = ["info.myport", "myport.info", "port.info"];
 
+/// Longest time that can be given: far beyond use, and far from overflowing a clock.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The database, where nothing else is said.
 const DEFAULT_DB: &str = "messageu.db";
 
@@ -89,10 +92,13 @@ pub(crate) struct Options {
     /// What happens to a message beyond --queue-limit. [default: reject]
     #[arg(long, env = "MESSAGEU_QUEUE_POLICY", value_name = "POLICY")]
     queue_policy: Option<Policy>,
-    /// Messages that may wait for one recipient, from all senders. [default: 10000]
+    /// Bytes that may wait from one sender for one recipient. [default: 4294967296]
+    #[arg(long, env = "MESSAGEU_QUEUE_BYTES", value_name = "BYTES")]
+    queue_bytes: Option<u64>,
+    /// Messages that may wait for one recipient, from all senders. [default: 40000]
     #[arg(long, env = "MESSAGEU_RECIPIENT_MESSAGES", value_name = "N")]
     recipient_messages: Option<u64>,
-    /// Bytes that may wait for one recipient. [default: 8589934592]
+    /// Bytes that may wait for one recipient. [default: 17179869184]
     #[arg(long, env = "MESSAGEU_RECIPIENT_BYTES", value_name = "BYTES")]
     recipient_bytes: Option<u64>,
     /// Bytes of content that one message may have. [default: 4294967267]
@@ -186,7 +192,7 @@ macro_rules! or {
 
 impl Options {
     fn or(self, file: Self) -> Self {
-        or!(self, file: listen, port, legacy, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy,
+        or!(self, file: listen, port, legacy, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
             recipient_messages, recipient_bytes, max_content, min_free_disk, request_time, min_rate, idle_time,
             session_idle_time, pull_grace, shutdown_time, log_format, log)
     }
@@ -262,6 +268,7 @@ impl Options {
                 Some(Policy::DropOldest) => QueuePolicy::DropOldest,
                 None => default.queue.policy,
             },
+            bytes_per_pair: self.queue_bytes.unwrap_or(default.queue.bytes_per_pair),
             per_recipient: self.recipient_messages.unwrap_or(default.queue.per_recipient),
             bytes_per_recipient: self.recipient_bytes.unwrap_or(default.queue.bytes_per_recipient),
         };
@@ -278,11 +285,15 @@ impl Options {
             free_disk_percent: self.min_free_disk.unwrap_or(default.free_disk_percent),
             shutdown: self.shutdown_time.map_or(default.shutdown, Duration::from_secs),
         };
+        let times =
+            [limits.request_time, limits.idle, limits.session_idle, limits.pull_grace, limits.shutdown];
+        let longest = times.into_iter().max().unwrap_or_default();
         for (flag, wrong) in [
             ("--max-clients must be at least 1", limits.clients == 0),
             ("--max-clients-per-ip must be at least 1", limits.clients_per_ip == 0),
             ("--queue-limit must be at least 1", queue.per_pair == 0),
             ("--recipient-messages must be at least 1", queue.per_recipient == 0),
+            ("a time is at most a year", longest > YEAR),
             ("--min-rate must be at least 1", limits.bytes_per_second == 0),
             ("--min-free-disk is a percentage: at most 99", limits.free_disk_percent > 99),
             (

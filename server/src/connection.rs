@@ -1,5 +1,6 @@
 //! One client's connection: bytes in, requests handled one after the other, answers out in kind.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use messageu_wire::dialect::{Dialect, Pin, Profile};
 use messageu_wire::fields::{ClientId, NameField};
 use messageu_wire::frame::{Event, Received, Rejection, RequestReader};
+use messageu_wire::message::CONTENT_MAX;
 use messageu_wire::operation::pull_messages::EntryHead;
 use messageu_wire::operation::{list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request};
@@ -19,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
 use crate::handler::{Asker, Mail, Outcome, Refusal, check_send, handle};
-use crate::limits::{LINGER, ROSTER_PAGE, TAIL_PATIENCE, WRITE_SIZE};
+use crate::limits::{LINGER, PULL_INLINE, PULL_PAGE, ROSTER_PAGE, TAIL_PATIENCE, WRITE_SIZE};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
-use crate::store::{CHUNK_SIZE, Client, Content, RosterExtent, StoreError, UploadId};
+use crate::store::{CHUNK_SIZE, Client, Content, Pending, RosterExtent, Sequence, StoreError, UploadId};
 
 /// Bytes read at once: small requests need no more, contents do.
 const READ_SIZE: usize = 4 * 1024;
@@ -53,7 +55,7 @@ pub(crate) async fn serve(
     relay: Arc<Relay>,
     shutdown: CancellationToken,
 ) {
-    let reader = RequestReader::new(pin, relay.limits.content);
+    let reader = RequestReader::new(pin, CONTENT_MAX);
     let now = Instant::now();
     let mut connection = Connection {
         stream,
@@ -94,15 +96,33 @@ struct Connection {
     reader: RequestReader,
     relay: Arc<Relay>,
     shutdown: CancellationToken,
-    /// The client id last seen in a header, and the client it names.
-    asker: Option<(ClientId, Option<Client>)>,
+    /// The client id last seen in a header, and what it names.
+    asker: Option<LookedUp>,
     /// Whether a known client has been answered here.
     served: bool,
     /// A pull that awaits its verdict.
     delivery: Option<Delivery>,
     quiet_since: Instant,
+    /// When the request that is coming in began, or had its last full [`CONTENT_READ_SIZE`].
     request_since: Option<Instant>,
+    /// Bytes of it since then. What came before gives no credit, or a fast start would buy a long silence.
     request_bytes: u64,
+}
+
+/// An id from a header, looked up.
+struct LookedUp {
+    id: ClientId,
+    client: Option<Client>,
+    /// How many clients had been deleted before: one more, and this may be wrong.
+    deletions: u64,
+}
+
+/// What came of reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Bytes,
+    Nothing,
+    Ended,
 }
 
 impl Connection {
@@ -129,7 +149,9 @@ impl Connection {
                     return end;
                 }
             }
-            self.request_since = None;
+            // The beginning of a further request may have come along.
+            self.request_since = self.reader.is_inside_request().then(Instant::now);
+            self.request_bytes = 0;
             self.quiet_since = Instant::now();
             if dialect.profile.closes || self.shutdown.is_cancelled() {
                 return End::Finished;
@@ -146,11 +168,11 @@ impl Connection {
                 Ok(Event::Request(received)) => return Ok(received),
                 // Where nothing follows, an end of the stream is as quiet as silence; it shows again at the next read.
                 Ok(Event::Undecided) => {
-                    quiet = !matches!(timeout(TAIL_PATIENCE, self.read()).await, Ok(Ok(1..)));
+                    quiet = self.read(Some(Instant::now() + TAIL_PATIENCE)).await? != Read::Bytes;
                 }
                 Ok(Event::More | Event::Content(_) | Event::EndOfContent) => {
                     quiet = false;
-                    if self.read().await? == 0 {
+                    if self.read(None).await? == Read::Ended {
                         return Err(End::Closed);
                     }
                 }
@@ -162,27 +184,26 @@ impl Connection {
     /// The profile remembered of the client in the next header, if its id is there yet and known.
     async fn look_up_asker(&mut self) -> Option<&'static Profile> {
         let id = self.reader.next_client_id()?;
-        if self.asker.as_ref().is_none_or(|(looked_up, _)| *looked_up != id) {
-            // An id of 16 printable characters names a client in the profile that shows ids so; nothing else is lost
-            // by trying it here.
-            let client = self.relay.resolve(id, &Profile::ASCII).await.unwrap_or_else(|error| {
+        let deletions = self.relay.deletions();
+        if self.asker.as_ref().is_none_or(|known| (known.id, known.deletions) != (id, deletions)) {
+            let client = self.relay.resolve(id).await.unwrap_or_else(|error| {
                 tracing::error!(client = %id, %error, "a client could not be looked up, and counts as unknown");
                 None
             });
-            self.asker = Some((id, client));
+            self.asker = Some(LookedUp { id, client, deletions });
         }
-        let (_, client) = self.asker.as_ref()?;
-        client.as_ref().and_then(|client| Profile::named(&client.profile))
+        let client = self.asker.as_ref()?.client.as_ref()?;
+        Profile::named(&client.profile)
     }
 
-    /// Reads what has come; 0 at the end of the stream. While a pull awaits its verdict, gives it.
-    async fn read(&mut self) -> Result<usize, End> {
+    /// Reads what has come, waiting for it until `patience` ends, if it does. While a pull awaits its verdict, gives it.
+    async fn read(&mut self, patience: Option<Instant>) -> Result<Read, End> {
         let inside = self.request_since.is_some();
         let size = if inside { CONTENT_READ_SIZE } else { READ_SIZE };
         loop {
             let deadline = self.deadline();
-            let wake_at =
-                self.delivery.as_ref().map_or(deadline, |delivery| delivery.verdict_at.min(deadline));
+            let verdict_at = self.delivery.as_ref().map(|delivery| delivery.verdict_at);
+            let wake_at = [verdict_at, patience].into_iter().flatten().fold(deadline, Instant::min);
             let shutdown = self.shutdown.clone();
             let ready = tokio::select! {
                 biased;
@@ -198,6 +219,9 @@ impl Connection {
                 Err(_) if Instant::now() >= deadline => {
                     return Err(End::Broken(if inside { "too slow" } else { "silent for too long" }.into()));
                 }
+                Err(_) if patience.is_some_and(|patience| Instant::now() >= patience) => {
+                    return Ok(Read::Nothing);
+                }
                 Err(_) => {
                     self.take_silence_as_verdict().await?;
                     continue;
@@ -208,20 +232,16 @@ impl Connection {
                     if let Some(delivery) = self.delivery.take() {
                         delivery.stream_ended(&self.stream, &self.relay).await;
                     }
-                    return Ok(0);
+                    return Ok(Read::Ended);
                 }
                 Ok(bytes) => {
-                    self.request_bytes += u64::try_from(bytes).unwrap_or(0);
                     if self.reader.is_inside_request() {
-                        if self.request_since.is_none() {
-                            self.request_since = Some(Instant::now());
-                            self.request_bytes = 0;
-                        }
+                        self.run_clock(bytes);
                         if let Some(delivery) = self.delivery.take() {
                             self.delivery = delivery.asked_for_more(&self.relay).await;
                         }
                     }
-                    return Ok(bytes);
+                    return Ok(Read::Bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // A silent connection holds no memory for what may come.
@@ -231,6 +251,16 @@ impl Connection {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Notes that so many bytes of a request have come.
+    fn run_clock(&mut self, bytes: usize) {
+        self.request_bytes += u64::try_from(bytes).unwrap_or(0);
+        let full = self.request_bytes >= u64::try_from(CONTENT_READ_SIZE).unwrap_or(0);
+        if full || self.request_since.is_none() {
+            self.request_since = Some(Instant::now());
+            self.request_bytes = 0;
         }
     }
 
@@ -258,15 +288,17 @@ impl Connection {
             sleep_until(delivery.verdict_at).await;
             self.take_silence_as_verdict().await?;
         }
-        let client = self.asker.take().and_then(|(id, client)| client.filter(|_| id == client_id));
-        let asker = Asker { client, profile: dialect.profile };
-        if let Some(client) = &asker.client {
+        let looked_up = self.asker.take().filter(|known| known.id == client_id);
+        let deletions = looked_up.as_ref().map_or(0, |known| known.deletions);
+        let mut asker = Asker { client: looked_up.and_then(|known| known.client), profile: dialect.profile };
+        if let Some(client) = &mut asker.client {
+            self.relay.learn_profile(client, dialect.profile).await;
             self.served = true;
             self.relay.touch(client.id);
         }
         let (request, content) = match request {
             Request::SendMessage(send) => match check_send(&self.relay, &asker, &send).await {
-                Ok(send) => match self.take_content(&send).await? {
+                Ok((send, from)) => match self.take_content(&send, from).await? {
                     Ok(content) => (Request::SendMessage(send), content),
                     Err(refusal) => return Ok(Err(refusal)),
                 },
@@ -275,7 +307,7 @@ impl Connection {
             other => (other, Content::Inline(Bytes::new())),
         };
         let outcome = handle(&self.relay, &asker, request, content).await;
-        self.asker = asker.client.map(|client| (client_id, Some(client)));
+        self.asker = Some(LookedUp { id: client_id, client: asker.client, deletions });
         match outcome {
             Ok(outcome) => self.write_outcome(dialect, client_id, outcome).await,
             Err(refusal) => Ok(Err(refusal)),
@@ -283,7 +315,11 @@ impl Connection {
     }
 
     /// Takes in the content of a send, whole or chunk by chunk into the store.
-    async fn take_content(&mut self, send: &send_message::Request) -> Result<Result<Content, Refusal>, End> {
+    async fn take_content(
+        &mut self,
+        send: &send_message::Request,
+        from: ClientId,
+    ) -> Result<Result<Content, Refusal>, End> {
         let whole = usize::try_from(send.size).is_ok_and(|size| size <= CHUNK_SIZE);
         if whole {
             let mut content = BytesMut::new();
@@ -293,7 +329,7 @@ impl Connection {
             return Ok(Ok(Content::Inline(content.freeze())));
         }
         let relay = Arc::clone(&self.relay);
-        let mut upload = match Upload::begin(&relay, send).await {
+        let mut upload = match Upload::begin(&relay, send, from).await {
             Ok(upload) => upload,
             Err(error) => return self.refuse_content(error.into()).await.map(Err),
         };
@@ -323,7 +359,7 @@ impl Connection {
                 Ok(Event::EndOfContent) => return Ok(None),
                 Ok(_) => {
                     self.request_since.get_or_insert_with(Instant::now);
-                    if self.read().await? == 0 {
+                    if self.read(None).await? == Read::Ended {
                         return Err(End::Broken("closed inside a content".into()));
                     }
                 }
@@ -357,7 +393,7 @@ impl Connection {
         let start = list_clients::declared_size(extent.count)
             .and_then(|size| dialect.response_start(Operation::ListClients, size, client_id));
         let Some(start) = start else { return Ok(Err(Refusal::TooLarge)) };
-        let asker = self.asker.as_ref().and_then(|(_, client)| client.as_ref()).map(|client| client.id);
+        let asker = self.asker.as_ref().and_then(|known| known.client.as_ref()).map(|client| client.id);
         let mut answer = Answer::new(dialect, start);
         let (mut after, mut left) = (i64::MIN, extent.count);
         while left > 0 {
@@ -389,33 +425,54 @@ impl Connection {
         client_id: ClientId,
         mail: Mail,
     ) -> Result<Result<(), Refusal>, End> {
-        let sizes = mail.messages.iter().map(|message| message.size);
-        let start = pull_messages::declared_size(dialect.profile, sizes)
+        let profile = dialect.profile;
+        let sizes = mail.messages.iter().map(|announced| announced.shown_size(profile));
+        let start = pull_messages::declared_size(profile, sizes)
             .and_then(|size| dialect.response_start(Operation::PullMessages, size, client_id));
         let Some(start) = start else { return Ok(Err(Refusal::TooLarge)) };
         let mut answer = Answer::new(dialect, start);
-        for message in &mail.messages {
-            let (from, kind, size) = (message.from, message.kind, message.size);
-            let message_id = Some(message.sequence.message_id());
-            EntryHead { from, message_id, kind, size }.encode(dialect.profile, &mut answer.bytes);
-            if let Some(content) = &message.content {
-                answer.bytes.extend_from_slice(content);
-                self.flush(&mut answer).await?;
-                continue;
-            }
-            for (index, _) in (0..u64::from(size)).step_by(CHUNK_SIZE).enumerate() {
-                let index = u32::try_from(index).unwrap_or(u32::MAX);
-                match self.relay.store.read_content(message.sequence, index).await {
-                    Ok(chunk) => answer.bytes.extend_from_slice(&chunk),
+        let mut page = VecDeque::new();
+        let mut after = Sequence::default();
+        for announced in &mail.messages {
+            if page.is_empty() {
+                match self.relay.store.pending(mail.to, after, PULL_PAGE, PULL_INLINE).await {
+                    Ok(read) => page = read.into(),
                     Err(error) => return answer.fail(error.into()),
                 }
-                self.flush(&mut answer).await?;
+            }
+            after = announced.sequence;
+            match page.pop_front().filter(|message| message.sequence == after) {
+                Some(message) => {
+                    self.write_message(&mut answer, message, announced.shown_size(profile)).await?
+                }
+                // It was dropped for a newer one, or its recipient deleted: what was announced cannot be kept.
+                None => return answer.fail(Refusal::Store(StoreError::NoSuchContent)),
             }
         }
         let spoke_early = self.peer_has_spoken();
         self.finish(answer).await?;
         self.delivery = Delivery::written(mail, spoke_early, &self.stream, &self.relay);
         Ok(Ok(()))
+    }
+
+    async fn write_message(&mut self, answer: &mut Answer, message: Pending, shown: u32) -> Result<(), End> {
+        let Pending { sequence, from, kind, size, content } = message;
+        let head = EntryHead { from, message_id: Some(sequence.message_id()), kind, size: shown };
+        head.encode(answer.dialect.profile, &mut answer.bytes);
+        if let Some(content) = content {
+            answer.bytes.extend_from_slice(&content);
+            let filler = usize::try_from(shown.saturating_sub(size)).unwrap_or(0);
+            answer.bytes.resize(answer.bytes.len() + filler, 0);
+            return self.flush(answer).await;
+        }
+        for (index, _) in (0..u64::from(size)).step_by(CHUNK_SIZE).enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let chunk = self.relay.store.read_content(sequence, index).await;
+            // The head has been gathered, if not written: only breaking off is honest.
+            answer.bytes.extend_from_slice(&chunk.map_err(|error| End::Broken(error.to_string()))?);
+            self.flush(answer).await?;
+        }
+        Ok(())
     }
 
     /// Writes what has been gathered, once it is worth a write.
@@ -526,7 +583,13 @@ struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    async fn begin(relay: &'a Relay, send: &send_message::Request) -> Result<Self, StoreError> {
+    async fn begin(
+        relay: &'a Relay,
+        send: &send_message::Request,
+        from: ClientId,
+    ) -> Result<Self, StoreError> {
+        // Asked now, so that what has no room is not taken in first.
+        relay.store.check_room(send.to, from, send.size, relay.limits.queue).await?;
         let id = relay.store.begin_upload(send.to, send.size).await?;
         Ok(Self { relay, id: Some(id), chunk: BytesMut::new() })
     }

@@ -40,17 +40,24 @@ const REASONS_MAX: usize = 100;
 /// A second run takes only what the first one has not. The source is not changed.
 ///
 /// # Errors
-/// [`ImportError`]. What was taken before it stays.
-pub async fn import_classic(source: &Path, target: &SqliteStore) -> Result<ImportReport, ImportError> {
-    let (finds, mut found) = mpsc::channel(READ_AHEAD);
-    let source = source.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_source(&source, finds));
+/// [`ImportFailure`], which says what was taken before it: that stays.
+pub async fn import_classic(source: &Path, target: &SqliteStore) -> Result<ImportReport, ImportFailure> {
     let mut taker = Taker { target, upload: None, report: ImportReport::default() };
-    while let Some(find) = found.recv().await {
-        taker.take(find).await?;
+    match taker.take_all(source).await {
+        Ok(()) => Ok(taker.report),
+        Err(error) => Err(ImportFailure { report: taker.report, error }),
     }
-    reading.await.map_err(|_| ImportError::Interrupted)??;
-    Ok(taker.report)
+}
+
+/// An import that did not come to its end.
+#[derive(Debug, Error)]
+#[error("the import did not come to its end")]
+pub struct ImportFailure {
+    /// What had been taken by then.
+    pub report: ImportReport,
+    /// What was in the way.
+    #[source]
+    pub error: ImportError,
 }
 
 /// What became of a database that was taken over. Its text is for people.
@@ -223,6 +230,16 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
+    async fn take_all(&mut self, source: &Path) -> Result<(), ImportError> {
+        let (finds, mut found) = mpsc::channel(READ_AHEAD);
+        let source = source.to_owned();
+        let reading = tokio::task::spawn_blocking(move || read_source(&source, finds));
+        while let Some(find) = found.recv().await {
+            self.take(find).await?;
+        }
+        reading.await.map_err(|_| ImportError::Interrupted)?
+    }
+
     async fn take(&mut self, find: Find) -> Result<(), ImportError> {
         match find {
             Find::Rows(rows) => self.take_rows(rows).await?,
@@ -293,6 +310,8 @@ fn read_source(path: &Path, finds: mpsc::Sender<Find>) -> Result<(), ImportError
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Somebody else's file: what it defines must not run.
+    connection.pragma_update(None, "trusted_schema", false)?;
     let source = connection.unchecked_transaction()?;
     if schema::pragma::<i32>(&source, "application_id")? == schema::APPLICATION_ID {
         return Err(ImportError::Ours);
@@ -439,7 +458,7 @@ struct Columns {
 
 impl Columns {
     fn of(source: &Connection, table: Table) -> rusqlite::Result<Self> {
-        let mut select = source.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        let mut select = source.prepare("SELECT name FROM pragma_table_xinfo(?1)")?;
         let names =
             select.query_map([table.to_string()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         Ok(Self { table, names })
@@ -467,6 +486,10 @@ fn parse_client(row: &Row<'_>) -> rusqlite::Result<Result<Client, String>> {
     let (id, name, key) = (row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?);
     Ok((|| {
         let id = parse_id(id).ok_or("its ID is neither 16 bytes nor 32 hexadecimal digits")?;
+        // No request could come from them: zeros are nobody's id, and the other begins a TLS connection.
+        if id == ClientId::NOBODY || id.0.starts_with(&[0x16, 0x03]) {
+            return Err("its ID could not be told from the beginning of something else".to_owned());
+        }
         let name = parse_name(name)?;
         let key = parse_key(key).ok_or("its PublicKey is not 160 bytes, in whatever writing")?;
         Ok(Client { id, name, public_key: PublicKey(key), profile: String::new() })

@@ -21,7 +21,7 @@ pub use relay::Relay;
 
 /// Serves these listeners until `shutdown`, then lets what is in flight finish, and closes the store.
 ///
-/// Returns when all of it is over, at the latest after the limits' time for shutting down.
+/// What is in flight has the limits' time for shutting down; then the store is closed whatever is left.
 pub async fn run(listeners: Vec<Listener>, relay: Arc<Relay>, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     let seats = listener::Seats::new(relay.limits.clients, relay.limits.clients_per_ip);

@@ -70,8 +70,12 @@ pub const TAIL_PATIENCE: Duration = Duration::from_millis(25);
 /// Most messages in one pull; more waits for the next one.
 pub const PULL_MESSAGES: usize = 10_000;
 
-/// Bytes of small contents that a pull reads along with their heads.
-pub const PULL_INLINE: usize = 256 * 1024;
+/// Messages of a pull that are read at once, and bytes of small contents that are read along with their heads: what
+/// a slow reader keeps in memory.
+pub const PULL_PAGE: usize = 256;
+
+/// See [`PULL_PAGE`].
+pub const PULL_INLINE: usize = 64 * 1024;
 
 /// Rows of a roster that are read at once.
 pub const ROSTER_PAGE: usize = 256;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use messageu_wire::dialect::{Dialect, Family, Pin, Profile};
+use messageu_wire::dialect::{Family, Pin, Profile};
 use messageu_wire::error::WireError;
 use messageu_wire::fields::ClientId;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -190,7 +190,7 @@ impl Listener {
                 None => {
                     Metrics::count(&relay.metrics.turned_away);
                     tracing::debug!(%peer, "turned away: too many connections");
-                    turn_away(&stream);
+                    turn_away(&stream, self.pin);
                 }
             }
         }
@@ -204,9 +204,17 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Refuses a connection for which there is no seat: with a refusal, if the kernel takes it at once.
-fn turn_away(stream: &TcpStream) {
-    let refusal = Dialect::classic(Family::E).encode_refusal(ClientId::NOBODY);
+fn turn_away(stream: &TcpStream, pin: Pin) {
+    let refusal = pin.refusal_dialect().encode_refusal(ClientId::NOBODY);
     let _ = SockRef::from(stream).send(&refusal);
+}
+
+/// What counts as one address: of IPv6, the /64 that a single site has.
+fn site(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+        other => other,
+    }
 }
 
 /// How many connections there may be at once, in all and from one address.
@@ -234,7 +242,7 @@ impl Seats {
     /// A seat for a peer; all peers on this machine's own loopback count as many.
     fn take(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let one_of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let ip = Some(ip.to_canonical()).filter(|ip| !ip.is_loopback());
+        let ip = Some(site(ip.to_canonical())).filter(|ip| !ip.is_loopback());
         if let Some(ip) = ip {
             let mut by_ip = self.by_ip();
             let taken = by_ip.entry(ip).or_default();

@@ -11,14 +11,18 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser};
 use config::{Cli, Command, Database, LogFormat, Options};
-use messageu_server::import::import_classic;
+use messageu_server::import::{ImportFailure, ImportReport, import_classic};
 use messageu_server::store::Store;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::sqlite::SqliteStore;
 use messageu_server::{Listener, Relay, run};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// File descriptors that are not for connections: database, log, listeners.
+const OTHER_FILES: u64 = 64;
 
 fn main() -> ExitCode {
     let cli = match Cli::parse().with_file() {
@@ -81,6 +85,7 @@ fn open_sqlite(options: &Options, path: &Path) -> Result<SqliteStore> {
 async fn serve(options: &Options) -> Result<()> {
     let limits = options.limits()?;
     let addresses = options.listen()?;
+    raise_file_limit(limits.clients);
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Bound before the store is opened: a second server on the same port must not touch the database.
     let mut listeners = Vec::new();
@@ -109,6 +114,23 @@ async fn serve(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Each connection takes a file descriptor: as many are asked for as the system grants.
+fn raise_file_limit(clients: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Without the raise, what there is has to do.
+    let _ = setrlimit(Resource::Nofile, most);
+    let wanted = u64::try_from(clients).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match getrlimit(Resource::Nofile).current {
+        Some(granted) if granted < wanted => tracing::warn!(
+            granted,
+            wanted,
+            "the system grants fewer file descriptors than --max-clients needs: raise the limit (ulimit -n), or lower --max-clients"
+        ),
+        _ => {}
+    }
+}
+
 async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdown: CancellationToken) {
     let mut next = async || {
         tokio::select! {
@@ -133,6 +155,16 @@ async fn import(options: &Options, path: &Path) -> Result<()> {
     let store = open_sqlite(options, &target)?;
     let report = import_classic(path, &store).await;
     store.close().await;
-    println!("{}", report.with_context(|| format!("{} cannot be imported", path.display()))?);
-    Ok(())
+    match report {
+        Ok(report) => {
+            println!("{report}");
+            Ok(())
+        }
+        Err(ImportFailure { report, error }) => {
+            if report != ImportReport::default() {
+                println!("{report}");
+            }
+            Err(error).with_context(|| format!("{} cannot be imported, or not to its end", path.display()))
+        }
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use messageu_wire::dialect::Profile;
+use messageu_wire::dialect::{Profile, RecognisedBy};
 use messageu_wire::fields::ClientId;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::time::Instant;
 
 use crate::limits::{CHUNKS_IN_FLIGHT, Limits, MOST_FREE_DISK};
 use crate::metrics::Metrics;
@@ -23,9 +24,10 @@ pub struct Relay {
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) chunks_in_flight: Semaphore,
-    pulls: Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<()>>>>,
+    pulls: Mutex<HashMap<ClientId, Gate>>,
     disk: Option<PathBuf>,
     disk_had_room: AtomicBool,
+    deletions: AtomicU64,
 }
 
 impl Relay {
@@ -40,22 +42,54 @@ impl Relay {
             pulls: Mutex::default(),
             disk,
             disk_had_room: AtomicBool::new(true),
+            deletions: AtomicU64::new(0),
         }
     }
 
-    /// The client that an id on the wire names, in a profile.
+    /// The client that an id on the wire names. An id that nobody has, but that is 16 hexadecimal digits, may be the
+    /// printable form of one, as some programs know it.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn resolve(&self, id: ClientId, profile: &Profile) -> Result<Option<Client>, StoreError> {
+    pub async fn resolve(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
         if id == ClientId::NOBODY {
             return Ok(None);
         }
         let found = self.store.client(id).await?;
-        match id.printable_prefix().filter(|_| found.is_none() && profile.printable_ids) {
+        match id.printable_prefix().filter(|_| found.is_none()) {
             Some(prefix) => self.store.client_by_prefix(prefix).await,
             None => Ok(found),
         }
+    }
+
+    /// Takes up, for a client whose profile is not known or looked plain, what one of its requests has shown. Where
+    /// nothing was known, as of an imported client, it is remembered for good.
+    pub(crate) async fn learn_profile(&self, client: &mut Client, shown: &'static Profile) {
+        let known = Profile::named(&client.profile);
+        let plain = known.is_none_or(|known| known.recognised_by == RecognisedBy::Default);
+        // Whose account may be deleted is decided at registration alone.
+        let tells = shown.recognised_by == RecognisedBy::Bytes && !shown.closes && !shown.deletable;
+        if !plain || !tells {
+            return;
+        }
+        shown.name.clone_into(&mut client.profile);
+        if known.is_none()
+            && let Err(error) = self.store.remember_profile(client.id, shown.name).await
+        {
+            tracing::error!(client = %client.id, %error, "a profile could not be remembered");
+        }
+    }
+
+    /// Removes a client with all that waits for it.
+    pub(crate) async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
+        let deleted = self.store.delete_client(id).await;
+        self.deletions.fetch_add(1, Ordering::Release);
+        deleted
+    }
+
+    /// How many clients have been deleted: when it rises, what was looked up before may be wrong.
+    pub(crate) fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::Acquire)
     }
 
     /// Notes that a client was here.
@@ -63,16 +97,40 @@ impl Relay {
         self.store.touch(id, SystemTime::now());
     }
 
-    /// Waits until no other pull of this client awaits its verdict, at most twice the grace period, within which a
-    /// silent one has its verdict and the store has deleted. When it does not come to that, both go on: a message may
-    /// be delivered twice, but none is lost, and nobody who takes mail slowly keeps its owner from it.
+    /// Waits until no other pull of this client awaits its verdict.
+    ///
+    /// At most until that one has had twice the grace period since it began, within which a silent one has its verdict
+    /// and the store has deleted. Then it loses its turn, and both go on: a message may be delivered twice, but none is
+    /// lost, and nobody who takes mail slowly keeps its owner from it.
     pub(crate) async fn begin_pull(self: &Arc<Self>, client: ClientId) -> PullTurn {
-        let gate = Arc::clone(self.gates().entry(client).or_default());
-        let guard = tokio::time::timeout(2 * self.limits.pull_grace, gate.lock_owned()).await.ok();
-        PullTurn { relay: Arc::clone(self), client, guard }
+        let Gate { lock, since } = self.gates().entry(client).or_insert_with(Gate::new).clone();
+        let until = since + 2 * self.limits.pull_grace;
+        let entered = match Arc::clone(&lock).try_lock_owned() {
+            Ok(guard) => Ok(guard),
+            Err(_) => tokio::time::timeout_at(until, Arc::clone(&lock).lock_owned()).await,
+        };
+        let mut gates = self.gates();
+        let gate = gates.entry(client).or_insert_with(Gate::new);
+        let gate = match entered {
+            Ok(guard) => {
+                if Arc::ptr_eq(&gate.lock, &lock) {
+                    gate.since = Instant::now();
+                }
+                Some((lock, guard))
+            }
+            // The first to lose patience takes the turn away; those with it do without.
+            Err(_) => {
+                if Arc::ptr_eq(&gate.lock, &lock) {
+                    *gate = Gate::new();
+                }
+                let lock = Arc::clone(&gate.lock);
+                Arc::clone(&lock).try_lock_owned().ok().map(|guard| (lock, guard))
+            }
+        };
+        PullTurn { relay: Arc::clone(self), client, gate }
     }
 
-    fn gates(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, Arc<tokio::sync::Mutex<()>>>> {
+    fn gates(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, Gate>> {
         self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,20 +156,36 @@ impl Relay {
     }
 }
 
-/// The right to pull, until it is dropped.
+/// Lets one pull of a client in at a time.
+#[derive(Clone)]
+struct Gate {
+    lock: Arc<tokio::sync::Mutex<()>>,
+    /// When the last one was let in.
+    since: Instant,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { lock: Arc::default(), since: Instant::now() }
+    }
+}
+
+/// The right to pull, until it is dropped, or taken away after its time.
 pub(crate) struct PullTurn {
     relay: Arc<Relay>,
     client: ClientId,
-    guard: Option<OwnedMutexGuard<()>>,
+    gate: Option<(Arc<tokio::sync::Mutex<()>>, OwnedMutexGuard<()>)>,
 }
 
 impl Drop for PullTurn {
     fn drop(&mut self) {
-        self.guard = None;
+        let Some((lock, guard)) = self.gate.take() else { return };
         let mut gates = self.relay.gates();
-        // Nobody else holds or awaits the gate when the map has the only reference.
-        if gates.get(&self.client).is_some_and(|gate| Arc::strong_count(gate) == 1) {
+        // Besides the map's reference there are this one and the guard's: nobody is waiting.
+        let ours = gates.get(&self.client).is_some_and(|gate| Arc::ptr_eq(&gate.lock, &lock));
+        if ours && Arc::strong_count(&lock) == 3 {
             gates.remove(&self.client);
         }
+        drop(guard);
     }
 }

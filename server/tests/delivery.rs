@@ -232,3 +232,41 @@ fn whoever_does_not_take_its_mail_at_all_is_reset_and_finds_it_later() {
     assert!(stuck.read_to_end(&mut rest).is_ok_and(|read| read < content.len()));
     assert_eq!(peer.pull().len(), 1);
 }
+
+#[test]
+fn a_client_that_closes_its_side_first_may_read_slowly() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["127.0.0.1:0"], &["--pull-grace", "50"]);
+    let peer = Peer::register(server.addresses[0], Dialect::classic(Family::E), "alice");
+    let content = vec![1; 3 << 20];
+    assert!(matches!(peer.send(peer.id, MessageType::FILE, &content), Answer::Response(_)));
+    let (mut slow, _) = pull_and_read(&peer, 1, true);
+    let mut rest = 7 + 25 + content.len() - 1;
+    let mut buffer = vec![0; 64 * 1024];
+    while rest > 0 {
+        let piece = rest.min(buffer.len());
+        slow.read_exact(&mut buffer[..piece]).unwrap();
+        rest -= piece;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(slow);
+    until("the verdict", || peer.pull().is_empty());
+}
+
+#[test]
+fn whoever_takes_mail_slowly_keeps_its_owner_waiting_once_at_most() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["127.0.0.1:0"], &["--pull-grace", "500"]);
+    let peer = Peer::register(server.addresses[0], Dialect::classic(Family::E), "alice");
+    // More than the kernel's buffers hold, so that nobody can take it for arrived.
+    assert!(matches!(peer.send(peer.id, MessageType::FILE, &vec![1; 24 << 20]), Answer::Response(_)));
+    let (slow, _) = pull_and_read(&peer, 1, false);
+    assert_eq!(peer.pull().len(), 1);
+    // From here on nothing is waited for, or this would take a hundred times twice the grace period.
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(peer.pull(), []);
+    }
+    assert!(began.elapsed() < Duration::from_secs(50));
+    drop(slow);
+}

@@ -93,8 +93,11 @@ fn every_type_of_message_and_size_of_content_arrives_in_every_dialect() {
         }
         let mail = peer.pull();
         assert_eq!(mail.len(), 4 * fits.len());
-        for (size, (_, content)) in fits.iter().flat_map(|size| [size; 4]).zip(mail) {
-            assert!(content == vec![0xa5; *size], "{name} {size}");
+        for (at, (size, (_, content))) in fits.iter().flat_map(|size| [size; 4]).zip(mail).enumerate() {
+            // A key request's content means nothing; where an empty one would not be seen, it is filled up.
+            let filled = at == 0 && peer.dialect.profile.name == "size-before-type";
+            let expected = if filled { vec![0; 128] } else { vec![0xa5; *size] };
+            assert!(content == expected, "{name} {size}");
         }
     }
 }

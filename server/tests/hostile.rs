@@ -187,3 +187,126 @@ fn whoever_asks_as_nobody_gets_nothing() {
     assert_eq!(nobody.ask(&list, &[]), Answer::Refused);
     assert_eq!(nobody.send(peer.id, MessageType::TEXT, b"x"), Answer::Refused);
 }
+
+#[test]
+fn zeros_between_requests_change_nothing_whatever_the_id_has_for_bytes() {
+    let (_data, server, _) = server(&[]);
+    let list = Request::ListClients(messageu_wire::operation::list_clients::Request);
+    for family in Family::ALL {
+        // Many ids, so that their bytes are also those of codes.
+        for at in 0..12 {
+            let peer =
+                Peer::register(server.addresses[0], Dialect::classic(family), &format!("{family}{at}"));
+            let request = peer.request(&list, &[]);
+            let mut stream = connect(&server);
+            for zeros in [0, 1, 2, 15, 16, 17, 600] {
+                stream.write_all(&vec![0; zeros]).unwrap();
+                stream.write_all(&request).unwrap();
+                let (answer, _) = support::read_answer(&mut stream, peer.dialect, request_operation());
+                assert!(matches!(answer, Answer::Response(_)), "{family}: {zeros} zeros before {}", peer.id);
+            }
+        }
+    }
+}
+
+fn request_operation() -> messageu_wire::operations::Operation {
+    messageu_wire::operations::Operation::ListClients
+}
+
+#[test]
+fn a_fast_start_buys_no_long_silence() {
+    let (_data, server, peer) = server(&["--request-time", "1", "--min-rate", "65536"]);
+    let send = send_message::Request { to: peer.id, kind: MessageType::FILE, size: 40 << 20 };
+    let mut stream = connect(&server);
+    stream.write_all(&peer.request(&Request::SendMessage(send), &[])).unwrap();
+    stream.write_all(&vec![1; 20 << 20]).unwrap();
+    assert_eq!(read_to_close(&mut stream), []);
+}
+
+#[test]
+fn a_request_that_begins_behind_another_has_its_time_too() {
+    let (_data, server, peer) = server(&["--request-time", "1"]);
+    let list = Request::ListClients(messageu_wire::operation::list_clients::Request);
+    let mut stream = connect(&server);
+    stream.write_all(&[peer.request(&list, &[]), vec![7]].concat()).unwrap();
+    assert_eq!(read_to_close(&mut stream).len(), 7);
+}
+
+#[test]
+fn many_who_take_a_long_queue_slowly_cost_little_each() {
+    let (_data, server, peer) = server(&[]);
+    let send = |stream: &mut TcpStream| peer.ask_on(stream, &send_of(&peer, 100), &[7; 100]);
+    let mut stream = connect(&server);
+    for _ in 0..2_000 {
+        assert!(matches!(send(&mut stream), Answer::Response(_)));
+    }
+    let before = peak_memory(server.id());
+    let pull = peer.request(&Request::PullMessages(messageu_wire::operation::pull_messages::Request), &[]);
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = connect(&server);
+            stream.write_all(&pull).unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in slow {
+        stream.read_exact(&mut [0; 7]).unwrap();
+    }
+    let grown = peak_memory(server.id()) - before;
+    assert!(grown < 32 * 1024, "{grown} kB");
+}
+
+fn send_of(peer: &Peer, size: u32) -> Request {
+    Request::SendMessage(send_message::Request { to: peer.id, kind: MessageType::TEXT, size })
+}
+
+#[test]
+fn one_sender_leaves_room_for_others_by_default() {
+    let limits = messageu_server::store::QueueLimits::default();
+    assert!(limits.per_pair * 4 <= limits.per_recipient);
+    assert!(limits.bytes_per_pair * 4 <= limits.bytes_per_recipient);
+    assert!(u64::from(CONTENT_MAX) <= limits.bytes_per_pair);
+}
+
+#[test]
+fn a_content_for_which_there_is_no_room_is_not_taken_in_first() {
+    let (data, _server, peer) = server(&["--recipient-bytes", "1000000"]);
+    let content = vec![1; 30 << 20];
+    assert_eq!(peer.send(peer.id, MessageType::FILE, &content), Answer::Refused);
+    let used: u64 =
+        std::fs::read_dir(data.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(used < 8 << 20, "{used} bytes");
+}
+
+#[test]
+fn a_large_content_above_the_limit_is_refused_too_and_the_connection_goes_on() {
+    let (_data, _server, peer) = server(&["--max-content", "1000000"]);
+    let mut stream = peer.connect();
+    let content = vec![1; 20 << 20];
+    assert_eq!(peer.ask_on(&mut stream, &send_of(&peer, 20 << 20), &content), Answer::Refused);
+    assert!(matches!(peer.ask_on(&mut stream, &send_of(&peer, 5), b"hello"), Answer::Response(_)));
+}
+
+#[test]
+fn a_deleted_client_is_nobody_on_its_open_connection_too() {
+    let (_data, server, _) = server(&[]);
+    let peer = Peer::register(server.addresses[0], "d/big-endian".parse().unwrap(), "doomed");
+    let list = Request::ListClients(messageu_wire::operation::list_clients::Request);
+    let (mut one, mut other) = (peer.connect(), peer.connect());
+    assert!(matches!(peer.ask_on(&mut other, &list, &[]), Answer::Response(_)));
+    let delete = Request::DeleteClient(messageu_wire::operation::delete_client::Request);
+    assert!(matches!(peer.ask_on(&mut one, &delete, &[]), Answer::Response(_)));
+    for stream in [&mut one, &mut other] {
+        assert_eq!(peer.ask_on(stream, &list, &[]), Answer::Refused);
+    }
+}
+
+#[test]
+fn a_refused_connection_is_refused_in_the_listeners_dialect() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["127.0.0.1:0,profile=uid-echo"], &["--max-clients", "1"]);
+    let seat = connect(&server);
+    let refusal = [&REFUSAL[..], &[0; 16]].concat();
+    assert_eq!(read_to_close(&mut connect(&server)), refusal);
+    drop(seat);
+}

@@ -59,7 +59,7 @@ impl Bench {
     }
 
     async fn error(&self) -> ImportError {
-        import_classic(&self.source_path(), &self.store).await.unwrap_err()
+        import_classic(&self.source_path(), &self.store).await.unwrap_err().error
     }
 
     async fn name(&self, id: [u8; 16]) -> Option<String> {
@@ -405,5 +405,5 @@ async fn what_is_no_database_is_refused() {
 async fn a_database_of_our_own_is_refused() {
     let bench = Bench::new("");
     let own = bench.directory.path().join("server.db");
-    assert!(matches!(import_classic(&own, &bench.store).await, Err(ImportError::Ours)));
+    assert!(matches!(import_classic(&own, &bench.store).await.unwrap_err().error, ImportError::Ours));
 }

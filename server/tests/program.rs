@@ -113,6 +113,7 @@ fn a_wrong_option_is_answered_with_what_would_be_right() {
         (&["--port", "0", "--db", "not-a.db"], "not a SQLite database"),
         (&["--port", "0", "--db", "postgres://host/db"], "--db takes a file, sqlite:FILE, or memory:"),
         (&["--port", "0", "--max-clients", "0"], "--max-clients must be at least 1"),
+        (&["--port", "0", "--idle-time", "18446744073709551615"], "a time is at most a year"),
         (&["--port", "0", "--queue-policy", "newest"], "reject, drop-oldest"),
         (&[], "where a port from 1 to 65535 belongs"),
         (&["import", "none.db"], "no database none.db"),
@@ -130,6 +131,16 @@ fn two_servers_share_neither_a_port_nor_a_database() {
     let taken = server.addresses[0].to_string();
     assert!(complaint(data.path(), &["--listen", &taken]).contains("another server there?"));
     assert!(complaint(data.path(), &["--port", "0"]).contains("another server has it open"));
+}
+
+#[test]
+fn two_servers_do_not_share_a_database_by_way_of_a_link_either() {
+    let data = tempfile::tempdir().unwrap();
+    let _server = Server::start(data.path(), &["127.0.0.1:0"], &[]);
+    std::os::unix::fs::symlink(data.path().join("messageu.db"), data.path().join("link.db")).unwrap();
+    assert!(
+        complaint(data.path(), &["--port", "0", "--db", "link.db"]).contains("another server has it open")
+    );
 }
 
 #[test]

@@ -18,11 +18,11 @@ pub(super) async fn handle(
     _: Content,
 ) -> Result<Outcome, Refusal> {
     let id = asker.known()?;
-    let registered_as = asker.client.as_ref().map(|client| client.profile.as_str());
-    if registered_as != Some(Profile::BIG_ENDIAN.name) {
+    let registered_as = asker.client.as_ref().and_then(|client| Profile::named(&client.profile));
+    if !registered_as.is_some_and(|profile| profile.deletable) {
         return Err(Refusal::NotDeletable);
     }
-    relay.store.delete_client(id).await?;
+    relay.delete_client(id).await?;
     tracing::info!(client = %id, "deleted at its own request");
     Ok(Outcome::Answer(operations::Response::from(Response)))
 }

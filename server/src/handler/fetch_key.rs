@@ -12,11 +12,11 @@ use crate::store::Content;
 
 pub(super) async fn handle(
     relay: &Arc<Relay>,
-    asker: &Asker,
+    _: &Asker,
     request: Request,
     _: Content,
 ) -> Result<Outcome, Refusal> {
-    let target = relay.resolve(request.client_id, asker.profile).await?.ok_or(Refusal::UnknownTarget)?;
+    let target = relay.resolve(request.client_id).await?.ok_or(Refusal::UnknownTarget)?;
     let response = Response { client_id: Some(target.id), public_key: target.public_key };
     Ok(Outcome::Answer(operations::Response::from(response)))
 }

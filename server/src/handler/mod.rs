@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use messageu_wire::dialect::Profile;
 use messageu_wire::fields::ClientId;
+use messageu_wire::message::MessageType;
 use messageu_wire::operations::{Request, Response};
 use thiserror::Error;
 
 use crate::relay::{PullTurn, Relay};
-use crate::store::{Client, Content, Pending, RosterExtent, StoreError};
+use crate::store::{Client, Content, RosterExtent, Sequence, StoreError};
 
 /// Who asks, and how.
 pub(crate) struct Asker {
@@ -47,9 +48,24 @@ pub(crate) struct Mail {
     /// The recipient.
     pub(crate) to: ClientId,
     /// The messages, oldest first.
-    pub(crate) messages: Vec<Pending>,
+    pub(crate) messages: Vec<Announced>,
     /// Keeps a second pull waiting.
     pub(crate) turn: PullTurn,
+}
+
+/// A message that a pull announces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    pub(crate) sequence: Sequence,
+    pub(crate) kind: MessageType,
+    pub(crate) size: u32,
+}
+
+impl Announced {
+    /// The size of the content as the profile shows it.
+    pub(crate) fn shown_size(&self, profile: &Profile) -> u32 {
+        profile.shown_size(self.kind, self.size)
+    }
 }
 
 /// Why a request is refused. The peer sees 9000 and nothing else; this is for the log.
@@ -70,6 +86,9 @@ pub(crate) enum Refusal {
     /// Somebody else's account would be deleted for all that is known.
     #[error("only a client registered in the dialect that has this operation may be deleted")]
     NotDeletable,
+    /// The content is larger than is accepted here.
+    #[error("the content is larger than --max-content")]
+    ContentTooLarge,
     /// The disk is almost full.
     #[error("the disk is almost full")]
     DiskFull,

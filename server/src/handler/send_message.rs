@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messageu_wire::fields::MessageId;
+use messageu_wire::fields::{ClientId, MessageId};
 use messageu_wire::operation::send_message::{Request, Response};
 use messageu_wire::operations;
 
@@ -10,17 +10,24 @@ use super::{Asker, Outcome, Refusal};
 use crate::relay::Relay;
 use crate::store::{Content, NewMessage};
 
-/// What must hold before a content is taken in at all.
-pub(crate) async fn check(relay: &Arc<Relay>, asker: &Asker, request: &Request) -> Result<Request, Refusal> {
-    asker.known()?;
+/// What must hold before a content is taken in at all. Gives the request with its target's own id, and the sender's.
+pub(crate) async fn check(
+    relay: &Arc<Relay>,
+    asker: &Asker,
+    request: &Request,
+) -> Result<(Request, ClientId), Refusal> {
+    let from = asker.known()?;
     if !request.kind.is_known() {
         return Err(Refusal::UnknownType);
+    }
+    if request.size > relay.limits.content {
+        return Err(Refusal::ContentTooLarge);
     }
     if !relay.disk_has_room(request.size.into()) {
         return Err(Refusal::DiskFull);
     }
-    let to = relay.resolve(request.to, asker.profile).await?.ok_or(Refusal::UnknownTarget)?.id;
-    Ok(Request { to, ..request.clone() })
+    let to = relay.resolve(request.to).await?.ok_or(Refusal::UnknownTarget)?.id;
+    Ok((Request { to, ..request.clone() }, from))
 }
 
 pub(super) async fn handle(

@@ -48,6 +48,13 @@ impl Store for MemoryStore {
         Ok(self.lock()?.by_prefix(prefix).map(|record| record.client.clone()))
     }
 
+    async fn remember_profile(&self, id: ClientId, profile: &str) -> Result<(), StoreError> {
+        if let Some(record) = self.lock()?.clients.get_mut(&id) {
+            profile.clone_into(&mut record.client.profile);
+        }
+        Ok(())
+    }
+
     async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
         self.lock()?.delete_client(id)
     }
@@ -95,6 +102,16 @@ impl Store for MemoryStore {
         let upload = UploadId(state.last_upload);
         state.uploads.insert(upload, Upload { announced: size, chunks: Vec::new() });
         Ok(upload)
+    }
+
+    async fn check_room(
+        &self,
+        to: ClientId,
+        from: ClientId,
+        size: u32,
+        limits: QueueLimits,
+    ) -> Result<(), StoreError> {
+        self.lock()?.make_room((to, from), size, limits).map(|_| ())
     }
 
     async fn append_chunk(&self, upload: UploadId, chunk: Bytes) -> Result<(), StoreError> {
@@ -251,7 +268,7 @@ impl State {
         self.known(message.to)?;
         self.known(message.from)?;
         let size = self.size(&message.content)?;
-        for sequence in self.make_room(&message, size, limits)? {
+        for sequence in self.make_room((message.to, message.from), size, limits)? {
             self.delete(message.to, sequence);
         }
         let chunks = match message.content {
@@ -283,26 +300,31 @@ impl State {
         }
     }
 
-    /// The messages that must go for this one. Counts the whole queue: a store for tests can afford that.
+    /// The messages that must go for one more from one to another. Counts the whole queue: a store for tests can afford
+    /// that.
     fn make_room(
         &self,
-        message: &NewMessage,
+        (to, from): (ClientId, ClientId),
         size: u32,
         limits: QueueLimits,
     ) -> Result<Vec<Sequence>, StoreError> {
         let (mut messages, mut bytes) = (1, u64::from(size));
-        for (_, waiting) in self.queue(message.to) {
+        for (_, waiting) in self.queue(to) {
             messages += 1;
             bytes += u64::from(waiting.size);
         }
-        let pair = || self.queue(message.to).filter(|(_, waiting)| waiting.from == message.from);
+        let pair = || self.queue(to).filter(|(_, waiting)| waiting.from == from);
         let surplus = limits.surplus(pair().map(|_| 1).sum())?;
+        let mut pair_bytes =
+            u64::from(size) + pair().map(|(_, waiting)| u64::from(waiting.size)).sum::<u64>();
         let mut going = Vec::new();
         for (sequence, waiting) in pair().take(usize::try_from(surplus).unwrap_or(usize::MAX)) {
             messages -= 1;
             bytes -= u64::from(waiting.size);
+            pair_bytes -= u64::from(waiting.size);
             going.push(sequence);
         }
+        limits.allow_pair(pair_bytes)?;
         limits.allow(messages, bytes)?;
         Ok(going)
     }

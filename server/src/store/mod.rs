@@ -103,19 +103,24 @@ pub struct QueueLimits {
     pub per_pair: u64,
     /// What happens to a message beyond `per_pair`.
     pub policy: QueuePolicy,
+    /// Bytes of content from one sender to one recipient; more is refused.
+    pub bytes_per_pair: u64,
     /// Messages for one recipient, from all senders; more is refused.
     pub per_recipient: u64,
     /// Bytes of content for one recipient; more is refused.
     pub bytes_per_recipient: u64,
 }
 
+/// One sender may fill a quarter of a recipient's queue, so that none keeps the others out. A pair may have the largest
+/// content there is.
 impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             per_pair: 10_000,
             policy: QueuePolicy::Reject,
-            per_recipient: 10_000,
-            bytes_per_recipient: 8 << 30,
+            bytes_per_pair: 4 << 30,
+            per_recipient: 40_000,
+            bytes_per_recipient: 16 << 30,
         }
     }
 }
@@ -130,6 +135,14 @@ impl QueueLimits {
         } else {
             Err(StoreError::QueueFull("messages from this sender to this recipient"))
         }
+    }
+
+    /// Whether this much may wait of one sender for one recipient.
+    fn allow_pair(&self, bytes: u64) -> Result<(), StoreError> {
+        if bytes > self.bytes_per_pair {
+            return Err(StoreError::QueueFull("bytes from this sender to this recipient"));
+        }
+        Ok(())
     }
 
     /// Whether this much may wait for one recipient.
@@ -200,6 +213,9 @@ pub trait Store: Send + Sync + 'static {
     /// The one client whose id begins with these bytes.
     async fn client_by_prefix(&self, prefix: [u8; 8]) -> Result<Option<Client>, StoreError>;
 
+    /// Remembers the profile of a client that had none.
+    async fn remember_profile(&self, id: ClientId, profile: &str) -> Result<(), StoreError>;
+
     /// Removes a client with all that waits for it. What it sent stays.
     ///
     /// # Errors
@@ -231,6 +247,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::UnknownClient`] for an unknown recipient.
     async fn begin_upload(&self, to: ClientId, size: u32) -> Result<UploadId, StoreError>;
+
+    /// Whether a message with a content of `size` bytes would be taken now, before its content is.
+    ///
+    /// # Errors
+    /// [`StoreError::QueueFull`].
+    async fn check_room(
+        &self,
+        to: ClientId,
+        from: ClientId,
+        size: u32,
+        limits: QueueLimits,
+    ) -> Result<(), StoreError>;
 
     /// Appends a chunk: exactly [`CHUNK_SIZE`] bytes, but for the last. Need not be durable before the enqueue is.
     ///

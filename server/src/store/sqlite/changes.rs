@@ -105,6 +105,11 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
+    pub(super) fn remember_profile(&mut self, id: ClientId, profile: &str) -> Result<(), Failure> {
+        self.prepare("UPDATE clients SET Profile = ?2 WHERE ID = ?1")?.execute((id.0, profile))?;
+        Ok(())
+    }
+
     pub(super) fn delete_client(&mut self, id: ClientId) -> Result<(), Failure> {
         if self.prepare("DELETE FROM clients WHERE ID = ?1")?.execute([id.0])? == 0 {
             return Err(StoreError::UnknownClient(id).into());
@@ -159,7 +164,7 @@ impl<'a> Changes<'a> {
         self.known(message.to)?;
         self.known(message.from)?;
         let size = self.content_size(&message.content)?;
-        for sequence in self.make_room(message, size, limits)? {
+        for sequence in self.make_room((message.to, message.from), size, limits)? {
             self.delete_message(message.to, sequence)?;
         }
         Ok(self.insert_message(message, size)?)
@@ -255,29 +260,43 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// The messages that must go for this one.
+    /// Whether a message from one to another would be taken now.
+    pub(super) fn check_room(
+        &mut self,
+        (to, from): (ClientId, ClientId),
+        size: u32,
+        limits: &QueueLimits,
+    ) -> Result<(), Failure> {
+        self.make_room((to, from), size, limits).map(|_| ())
+    }
+
+    /// The messages that must go for one more from one to another.
     fn make_room(
         &mut self,
-        message: &NewMessage,
+        (to, from): (ClientId, ClientId),
         size: u32,
         limits: &QueueLimits,
     ) -> Result<Vec<Sequence>, Failure> {
-        let mut waiting = self.counters.waiting(self.connection, message.to)?;
-        let surplus = limits.surplus(self.counters.pair(self.connection, message.to, message.from)?)?;
+        let mut waiting = self.counters.waiting(self.connection, to)?;
+        let mut pair = self.counters.pair(self.connection, to, from)?;
+        let surplus = limits.surplus(pair.messages)?;
         let mut going = Vec::new();
         if surplus > 0 {
             let mut oldest = self.prepare(
                 "SELECT ID, Size FROM messages WHERE ToClient = :to AND FromClient = :from ORDER BY ID LIMIT :limit",
             )?;
-            let mut rows = oldest
-                .query(named_params! { ":to": message.to.0, ":from": message.from.0, ":limit": surplus })?;
+            let mut rows = oldest.query(named_params! { ":to": to.0, ":from": from.0, ":limit": surplus })?;
             while let Some(row) = rows.next()? {
                 going.push(Sequence(row.get(0)?));
+                let bytes: u64 = row.get(1)?;
                 waiting.messages = waiting.messages.saturating_sub(1);
-                waiting.bytes = waiting.bytes.saturating_sub(row.get(1)?);
+                waiting.bytes = waiting.bytes.saturating_sub(bytes);
+                pair.bytes = pair.bytes.saturating_sub(bytes);
             }
         }
-        limits.allow(waiting.messages.saturating_add(1), waiting.bytes.saturating_add(size.into()))?;
+        let size = u64::from(size);
+        limits.allow_pair(pair.bytes.saturating_add(size))?;
+        limits.allow(waiting.messages.saturating_add(1), waiting.bytes.saturating_add(size))?;
         Ok(going)
     }
 

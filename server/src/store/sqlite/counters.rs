@@ -12,10 +12,10 @@ const KEPT_MAX: usize = 16_384;
 #[derive(Default)]
 pub(super) struct Counters {
     recipients: HashMap<ClientId, Waiting>,
-    pairs: HashMap<(ClientId, ClientId), u64>,
+    pairs: HashMap<(ClientId, ClientId), Waiting>,
 }
 
-/// What waits for one recipient.
+/// What waits for one recipient, or of one sender for one recipient.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) messages: u64,
@@ -43,38 +43,38 @@ impl Counters {
         connection: &Connection,
         to: ClientId,
         from: ClientId,
-    ) -> rusqlite::Result<u64> {
-        if let Some(messages) = self.pairs.get(&(to, from)) {
-            return Ok(*messages);
+    ) -> rusqlite::Result<Waiting> {
+        if let Some(waiting) = self.pairs.get(&(to, from)) {
+            return Ok(*waiting);
         }
-        let mut count = connection
-            .prepare_cached("SELECT count(*) FROM messages WHERE ToClient = ?1 AND FromClient = ?2")?;
-        let messages = count.query_one((to.0, from.0), |row| row.get(0))?;
+        let mut count = connection.prepare_cached(
+            "SELECT count(*), coalesce(sum(Size), 0) FROM messages WHERE ToClient = ?1 AND FromClient = ?2",
+        )?;
+        let waiting = count
+            .query_one((to.0, from.0), |row| Ok(Waiting { messages: row.get(0)?, bytes: row.get(1)? }))?;
         if self.pairs.len() >= KEPT_MAX {
             self.pairs.clear();
         }
-        self.pairs.insert((to, from), messages);
-        Ok(messages)
+        self.pairs.insert((to, from), waiting);
+        Ok(waiting)
     }
 
     pub(super) fn added(&mut self, to: ClientId, from: ClientId, size: u32) {
-        if let Some(waiting) = self.recipients.get_mut(&to) {
+        for waiting in self.concerned(to, from) {
             waiting.messages += 1;
             waiting.bytes += u64::from(size);
-        }
-        if let Some(messages) = self.pairs.get_mut(&(to, from)) {
-            *messages += 1;
         }
     }
 
     pub(super) fn removed(&mut self, to: ClientId, from: ClientId, size: u32) {
-        if let Some(waiting) = self.recipients.get_mut(&to) {
+        for waiting in self.concerned(to, from) {
             waiting.messages = waiting.messages.saturating_sub(1);
             waiting.bytes = waiting.bytes.saturating_sub(u64::from(size));
         }
-        if let Some(messages) = self.pairs.get_mut(&(to, from)) {
-            *messages = messages.saturating_sub(1);
-        }
+    }
+
+    fn concerned(&mut self, to: ClientId, from: ClientId) -> impl Iterator<Item = &mut Waiting> {
+        self.recipients.get_mut(&to).into_iter().chain(self.pairs.get_mut(&(to, from)))
     }
 
     /// For when a transaction that was told of is rolled back, or changed too much to tell.

@@ -125,6 +125,9 @@ impl SqliteStore {
     }
 
     fn try_open(path: &Path, options: Options) -> Result<Self, OpenProblem> {
+        // A link names the same database: its lock has to be the same too.
+        let own_name = std::fs::canonicalize(path);
+        let path = own_name.as_deref().unwrap_or(path);
         let lock = lock_beside(path)?;
         // SQLite itself would make a file that all can read. It gives those beside it the same mode.
         drop(private_file(path)?);
@@ -167,6 +170,11 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| reader::client_by_prefix(connection, prefix)).await
     }
 
+    async fn remember_profile(&self, id: ClientId, profile: &str) -> Result<(), StoreError> {
+        let profile = profile.to_owned();
+        self.writer.soon(0, move |changes| changes.remember_profile(id, &profile)).await
+    }
+
     async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
         self.writer.durably(0, move |changes| changes.delete_client(id)).await
     }
@@ -198,6 +206,16 @@ impl Store for SqliteStore {
 
     async fn begin_upload(&self, to: ClientId, size: u32) -> Result<UploadId, StoreError> {
         self.writer.soon(0, move |changes| changes.begin_upload(to, size)).await
+    }
+
+    async fn check_room(
+        &self,
+        to: ClientId,
+        from: ClientId,
+        size: u32,
+        limits: QueueLimits,
+    ) -> Result<(), StoreError> {
+        self.writer.soon(0, move |changes| changes.check_room((to, from), size, &limits)).await
     }
 
     async fn append_chunk(&self, upload: UploadId, chunk: Bytes) -> Result<(), StoreError> {
