@@ -1,12 +1,14 @@
 //! How the server is told what to do: flags, then environment variables, then a TOML file, then defaults.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use messageu_server::limits::Limits;
 use messageu_server::store::{QueueLimits, QueuePolicy};
 use messageu_server::{ListenAddress, ListenAddressError};
@@ -171,6 +173,16 @@ impl fmt::Display for Database {
 }
 
 impl Cli {
+    /// Reads the command line and the environment, in which an empty variable counts as none.
+    pub(crate) fn read() -> Self {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let command = Self::command().mut_args(|argument| match argument.get_env() {
+            Some(name) if is_empty(name) => argument.env(Resettable::Reset),
+            _ => argument,
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Fills what neither flags nor environment say from the file, if there is one.
     pub(crate) fn with_file(mut self) -> Result<Self> {
         if let Some(path) = &self.config {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use config::{Cli, Command, Database, LogFormat, Options};
 use messageu_server::import::{ImportFailure, ImportReport, import_classic};
 use messageu_server::store::Store;
@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 const OTHER_FILES: u64 = 64;
 
 fn main() -> ExitCode {
-    let cli = match Cli::parse().with_file() {
+    let cli = match Cli::read().with_file() {
         Ok(cli) => cli,
         Err(error) => return fail(&error),
     };

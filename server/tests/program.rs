@@ -90,6 +90,9 @@ fn the_port_comes_from_the_flag_then_the_environment_then_the_file_then_the_port
     assert_eq!(ready_line(directory, &all, &environment), ready(&ports[0]));
     assert_eq!(ready_line(directory, &all[2..], &environment), ready(&ports[1]));
     assert_eq!(ready_line(directory, &all[2..], &[]), ready(&ports[2]));
+    // As container set-ups have it: there, but with nothing in it.
+    let empty = [("MESSAGEU_PORT", ""), ("MESSAGEU_QUEUE_LIMIT", ""), ("MESSAGEU_DB", "")];
+    assert_eq!(ready_line(directory, &all[2..], &empty), ready(&ports[2]));
     for name in ["port.info", "myport.info", "info.myport"] {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(name), format!("{}\r\n", ports[3])).unwrap();
