@@ -2,7 +2,7 @@
 //!
 //! No I/O, clock, randomness, cryptography or async: what is here is pure and builds for any target.
 //!
-//! Begin with [`operations`]: the table of all operations in all dialects.
+//! Begin with [mod@operations]: the table of all operations in all dialects.
 #![forbid(unsafe_code)]
 
 pub mod dialect;

@@ -29,11 +29,11 @@ pub struct Response {
 /// What stands before the key in a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyLayout {
-    /// [`WithId`], with the id of the key's owner: all but two profiles.
+    /// `client id 16 ‖ public key 160`, with the id of the key's owner: all but two profiles.
     OwnersId,
-    /// [`WithId`], with the id of the asker: `uid-echo`.
+    /// The same with the id of the asker: `uid-echo`.
     AskersId,
-    /// [`Bare`]: `no-key-id`.
+    /// `public key 160`: `no-key-id`.
     Bare,
 }
 

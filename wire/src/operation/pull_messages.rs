@@ -52,11 +52,11 @@ pub struct Response {
 /// How a profile lays out what stands before each content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EntryLayout {
-    /// [`Packed`]: all but two profiles.
+    /// `from 16 ‖ message id u32 ‖ type 1 ‖ size u32`: all but two profiles.
     Packed,
-    /// [`Aligned`]: a C structure as the compiler lays it out.
+    /// `from 16 ‖ message id u32 ‖ type 1 ‖ padding 3 ‖ size u32`: a C structure as the compiler lays it out.
     Aligned,
-    /// [`NoMessageId`].
+    /// `from 16 ‖ type 1 ‖ size u32`.
     NoMessageId,
 }
 

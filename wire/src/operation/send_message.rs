@@ -117,7 +117,7 @@ pub struct Response {
 /// How a profile writes a receipt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReceiptLayout {
-    /// [`Receipt`]: all but two profiles.
+    /// `to 16 ‖ message id u32`: all but two profiles.
     Number,
     /// `to 16 ‖ message id as decimal digits`: `ascii`.
     Digits,
