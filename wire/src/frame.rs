@@ -3,8 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::dialect::{
-    Deviation, Dialect, Front, Pin, Profile, Tail, has_sized_header, is_from_nobody, recognise_front,
-    recognise_tail, tail_matters, without_tail,
+    Deviation, Dialect, Front, Pin, Profile, Tail, deviation, has_sized_header, is_from_nobody,
+    recognise_front, recognise_tail, tail_matters, without_tail,
 };
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId};
@@ -148,7 +148,11 @@ impl RequestReader {
         match self.pass_to_request() {
             Ok(true) => {}
             Ok(false) => return Ok(Event::More),
-            Err(error) => return Err(self.reject(error, None)),
+            // No request has begun, so nobody asks.
+            Err(error) => {
+                let dialect = self.pin.refusal_dialect();
+                return Err(Rejection { error, client_id: ClientId::NOBODY, dialect });
+            }
         }
         match recognise_front(&self.buffer, hint, self.pin) {
             Ok(Some(front)) => self.accept(front, hint, quiet),
@@ -192,6 +196,14 @@ impl RequestReader {
             let payload = self.buffer.get(dialect.request_header_size()..front.size).unwrap_or_default();
             front.request = Request::decode(operation, payload, dialect.profile)
                 .map_err(|error| self.reject(error, Some(&front)))?;
+            // Read otherwise, it may be another wrong than the one that is let pass.
+            if front.deviation != deviation(&front).filter(|_| front.deviation.is_some()) {
+                let (family, declared) = (dialect.family, front.header.size);
+                let header_size = u64::try_from(dialect.request_header_size()).unwrap_or(0);
+                let expected = frame.saturating_sub(header_size);
+                let error = WireError::DeclaredSize { operation, family, declared, expected };
+                return Err(self.reject(error, Some(&front)));
+            }
         }
         self.buffer.advance(front.size);
         self.begun = true;
@@ -258,8 +270,9 @@ impl RequestReader {
     }
 
     fn pass_zeros(&mut self, count: usize) -> Result<(), WireError> {
-        self.zeros_left = self.zeros_left.checked_sub(count).ok_or(WireError::TooManyZeros)?;
-        self.buffer.advance(count);
-        Ok(())
+        let passed = count.min(self.zeros_left);
+        self.buffer.advance(passed);
+        self.zeros_left -= passed;
+        if passed == count { Ok(()) } else { Err(WireError::TooManyZeros) }
     }
 }

@@ -13,7 +13,7 @@ pub use profile::{
 };
 pub use recognise::{Deviation, Pin};
 pub(crate) use recognise::{
-    Front, Tail, has_sized_header, is_from_nobody, recognise_front, recognise_tail, tail_matters,
+    Front, Tail, deviation, has_sized_header, is_from_nobody, recognise_front, recognise_tail, tail_matters,
     without_tail,
 };
 

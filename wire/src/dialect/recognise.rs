@@ -244,7 +244,7 @@ fn settle(dialect: Dialect, header: &RequestHeader, request: &Request, pin: Pin)
 }
 
 /// The known wrong that this front shows, if it does.
-fn deviation(front: &Front) -> Option<Deviation> {
+pub(crate) fn deviation(front: &Front) -> Option<Deviation> {
     let declared = u64::from(front.header.size);
     match &front.request {
         Request::FetchKey(_) if declared == 0 => Some(Deviation::KeyRequestDeclaresNothing),
