@@ -283,10 +283,15 @@ impl Session {
     /// [`ErrorKind::Peer`] if there is no such user.
     pub async fn public_key(&mut self, name: &str) -> Result<(Contact, PublicKey)> {
         let peer = self.find(name).await?;
+        let key = self.public_key_of(&peer).await?;
+        Ok((peer, key))
+    }
+
+    async fn public_key_of(&mut self, peer: &Contact) -> Result<PublicKey> {
         let client = self.client().await?;
         match client.fetch_key(self.id(), peer.id).await {
-            Ok(key) => Ok((peer, key)),
-            Err(error) => Err(self.explain(error, &peer).await),
+            Ok(key) => Ok(key),
+            Err(error) => Err(self.explain(error, peer).await),
         }
     }
 
@@ -323,7 +328,12 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Peer`] if there is no such user.
     pub async fn send_key(&mut self, name: &str, replace: bool) -> Result<Sent> {
-        let (peer, public_key) = self.public_key(name).await?;
+        let peer = self.find(name).await?;
+        self.send_key_to(peer, replace).await
+    }
+
+    async fn send_key_to(&mut self, peer: Contact, replace: bool) -> Result<Sent> {
+        let public_key = self.public_key_of(&peer).await?;
         let old = self.keyring.key(peer.id).cloned();
         let key = match &old {
             Some(key) if !replace => key.clone(),
@@ -513,8 +523,10 @@ impl Session {
     /// Those listed last who are meant by an id, which goes first, or by a name.
     fn known(&self, name: &str) -> Vec<Contact> {
         let id: Option<ClientId> = name.parse().ok();
-        match id.and_then(|id| Some((id, self.contacts.name(id)?))) {
-            Some((id, name)) => vec![Contact { id, name: name.to_owned() }],
+        match id.map(|id| (id, self.contacts.name(id))) {
+            Some((id, Some(name))) => vec![Contact { id, name: name.to_owned() }],
+            // What looks like an id is never somebody's name: names are for anybody to choose.
+            Some((_, None)) => Vec::new(),
             None => self.contacts.named(name),
         }
     }
@@ -695,7 +707,8 @@ impl Session {
         if !self.options.auto_keys {
             return Ok(Content::KeyRequest(None));
         }
-        let answer = self.send_key(&entry.from.to_string(), false).await;
+        let name = self.contacts.name(entry.from).map_or_else(|| entry.from.to_string(), ToOwned::to_owned);
+        let answer = self.send_key_to(Contact { id: entry.from, name }, false).await;
         Ok(Content::KeyRequest(Some(answer.map(|_| ()))))
     }
 

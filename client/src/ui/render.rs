@@ -51,11 +51,15 @@ pub(crate) fn arrival_json(arrival: &Arrival) -> Value {
         }
         Content::Key(outcome) => ("key", json!({ "outcome": key_outcome(*outcome) })),
         Content::Text(text) => ("text", json!({ "text": raw_text(text) })),
-        Content::LongText(file) => ("long_text", json!({ "path": file.path, "size": file.size })),
-        Content::File(file) => ("file", json!({ "path": file.path, "size": file.size })),
+        Content::LongText(file) => {
+            ("long_text", json!({ "path": file.path.to_string_lossy(), "size": file.size }))
+        }
+        Content::File(file) => ("file", json!({ "path": file.path.to_string_lossy(), "size": file.size })),
         Content::Locked(Locked::NoKey) => ("locked", json!({ "reason": "no_key" })),
         Content::Locked(Locked::WrongKey) => ("locked", json!({ "reason": "wrong_key" })),
-        Content::Unknown(file) => ("unknown", json!({ "path": file.path, "size": file.size })),
+        Content::Unknown(file) => {
+            ("unknown", json!({ "path": file.path.to_string_lossy(), "size": file.size }))
+        }
     };
     let mut object = json!({
         "event": event,

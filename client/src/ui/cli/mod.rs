@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use messageu_client::self_test::{self, Step, Summary, detectable_dialects};
 use messageu_client::{Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT};
 use messageu_envelope::legacy::LEGACY_BANNER;
@@ -33,7 +33,7 @@ const PEM_COLUMNS: usize = 64;
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = CommandLine::read();
     let output = Output { format: line.global.output };
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
@@ -218,16 +218,19 @@ impl Call {
 
     async fn receive(&self, wait: Option<Duration>, count: Option<u32>) -> Result<()> {
         let most = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let deadline = wait.map(|wait| Instant::now() + wait);
+        // A time beyond what the clock holds is no limit.
+        let deadline = wait.map(|wait| Instant::now().checked_add(wait));
+        let wait_ends = |deadline: Instant| Instant::now() >= deadline;
         let enough = most.unwrap_or(1);
         let mut shown = 0;
         loop {
             shown += self.receive_once(most.map(|most| most - shown)).await?;
-            let Some(deadline) = deadline.filter(|deadline| shown < enough && Instant::now() < *deadline)
-            else {
+            let Some(deadline) = deadline.filter(|_| shown < enough) else { break };
+            if deadline.is_some_and(wait_ends) {
                 break;
-            };
-            sleep(POLL_INTERVAL.min(deadline.saturating_duration_since(Instant::now()))).await;
+            }
+            let left = deadline.map_or(POLL_INTERVAL, |end| end.saturating_duration_since(Instant::now()));
+            sleep(POLL_INTERVAL.min(left)).await;
         }
         if shown == 0 {
             self.output.note("no messages");
