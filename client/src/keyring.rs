@@ -27,6 +27,17 @@ pub struct Contact {
     pub name: String,
 }
 
+impl Contact {
+    /// How to name them on a command line: by their name, unless it could mean something else there, as names are for
+    /// anybody to choose; then by their id.
+    #[must_use]
+    pub fn handle(&self) -> String {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let fits = !self.name.is_empty() && !self.name.starts_with('-') && self.name.chars().all(harmless);
+        if fits { self.name.clone() } else { self.id.to_string() }
+    }
+}
+
 /// What a key that comes may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +89,8 @@ pub(crate) struct Peer {
     pub(crate) iv: Option<Iv>,
     /// Whether they have asked for a key and got none yet.
     pub(crate) wants_key: bool,
+    /// Whether the key is our own, sent because they had asked for it.
+    pub(crate) key_answered_them: bool,
     /// Whether messages that wait for a key have yet to be tried with this one.
     pub(crate) key_is_new: bool,
 }
@@ -194,5 +207,20 @@ impl Contacts {
     pub(crate) fn named(&self, name: &str) -> Vec<Contact> {
         let of_name = self.names.iter().filter(|(_, known)| *known == name);
         of_name.map(|(id, name)| Contact { id: *id, name: name.clone() }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientId, Contact};
+
+    #[test]
+    fn a_contact_is_named_by_its_id_where_its_name_could_mean_something_else() {
+        let id = ClientId([0xab; 16]);
+        let handle = |name: &str| Contact { id, name: name.to_owned() }.handle();
+        assert_eq!(handle("bob-2.x_Y"), "bob-2.x_Y");
+        for name in ["", "--replace", "; rm x #", "a b", "$(x)", "\u{202e}"] {
+            assert_eq!(handle(name), id.to_string(), "{name:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messageu_envelope::identity_file::IdentityFile;
 use messageu_envelope::legacy::{
@@ -351,6 +351,7 @@ impl Session {
         let sent = self.send(&peer, MessageType::KEY, wrapped.to_vec()).await;
         match &sent {
             Ok(_) => self.keyring.update(&self.state, peer.id, |peer| {
+                peer.key_answered_them |= peer.wants_key;
                 peer.wants_key = false;
                 peer.iv = iv.or(peer.iv);
                 peer.key_is_new |= is_new;
@@ -456,7 +457,7 @@ impl Session {
         }
         let me = self.id();
         let list = async |client: &Client| client.list_clients(me).await;
-        match first_answered(&self.address, &self.options, list).await {
+        match first_answered(&self.address, &self.options, Trial::Freely, list).await {
             Ok((entries, dialect, version)) => {
                 self.prove(dialect, version)?;
                 self.take_list(&entries)?;
@@ -533,7 +534,7 @@ impl Session {
 
     fn key_for(&self, peer: &Contact) -> Result<LegacyKey> {
         self.keyring.key(peer.id).cloned().ok_or_else(|| {
-            let name = &peer.name;
+            let name = peer.handle();
             let wants = self.keyring.peer(peer.id).is_some_and(|peer| peer.wants_key);
             let asked = self.keyring.peer(peer.id).is_some_and(|peer| peer.asked.is_some());
             let hint = match (wants, asked) {
@@ -545,7 +546,7 @@ impl Session {
                     "`messageu request-key {name}`, and `messageu receive` once they have answered; or `messageu send-key {name}` if they have asked you"
                 ),
             };
-            Error::new(ErrorKind::Peer, format!("no key is shared with {name} yet")).hint(hint)
+            Error::new(ErrorKind::Peer, format!("no key is shared with {} yet", peer.name)).hint(hint)
         })
     }
 
@@ -722,14 +723,17 @@ impl Session {
             return Ok(KeyOutcome::Damaged);
         };
         let ours = self.keyring.key(entry.from);
+        // Both have asked, and both have answered: one of the two keys has to be the one, for both the same.
+        let crossed = self.keyring.peer(entry.from).is_some_and(|peer| peer.key_answered_them);
         let outcome = match (asked, ours) {
             (_, Some(ours)) if *ours == key => KeyOutcome::Known,
             (None, _) => return Ok(KeyOutcome::NotAsked),
-            (Some(Asked::ForFirst), Some(_)) => KeyOutcome::Kept,
+            (Some(Asked::ForFirst), Some(_)) if crossed && self.id() < entry.from => KeyOutcome::Kept,
             (Some(_), _) => KeyOutcome::Accepted,
         };
         self.keyring.update(&self.state, entry.from, |peer| {
             peer.asked = None;
+            peer.key_answered_them = false;
             if outcome == KeyOutcome::Accepted {
                 peer.key = Some(StoredKey(key));
                 peer.key_is_new = true;
@@ -834,13 +838,27 @@ async fn enrol(
 ) -> Result<(ClientId, Dialect, u8)> {
     let public_key = identity.key.public_key();
     let register = async |client: &Client| client.register(&identity.name, public_key).await;
-    first_answered(address, options, register).await.map_err(|error| match error.kind() {
+    first_answered(address, options, Trial::Once, register).await.map_err(|error| match error.kind() {
         ErrorKind::Refused => {
             Error::new(ErrorKind::Refused, format!("{error} to register {:?}", identity.name.as_str()))
                 .hint("the name may be taken; some servers want letters and digits alone, and some are full")
         }
         _ => error,
     })
+}
+
+/// Whether a request may be made again in another dialect when it is not known what became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Freely,
+    Once,
+}
+
+fn unsure(error: Error) -> Error {
+    Error::new(error.kind(), error.to_string()).hint(
+        "the name may be registered all the same. Say the dialect (--dialect), or give the server longer (--timeout); \
+         if the name is refused then, take another",
+    )
 }
 
 /// What a server of which nothing is known answers, and in which dialect and version it was asked then.
@@ -850,23 +868,30 @@ async fn enrol(
 async fn first_answered<T>(
     address: &Address,
     options: &Options,
+    trial: Trial,
     ask: impl AsyncFn(&Client) -> Result<T>,
 ) -> Result<(T, Dialect, u8)> {
     let (mut failure, mut hopeless) = (None, None);
-    let timeout = match options.dialect {
-        Some(_) => options.timeout,
-        None => options.timeout.min(TRIAL_TIMEOUT),
+    let timeout = match (options.dialect, trial) {
+        (None, Trial::Freely) => options.timeout.min(TRIAL_TIMEOUT),
+        _ => options.timeout,
     };
     for (dialect, version) in candidates(options) {
         if hopeless == Some(dialect) {
             continue;
         }
+        let began = Instant::now();
         let error = match ask(&Client { address: address.clone(), dialect, version, timeout }).await {
             Ok(answer) => return Ok((answer, dialect, version)),
             Err(error) => error,
         };
         match error.kind() {
             ErrorKind::Refused => {}
+            // The server may have done it all the same.
+            ErrorKind::Data if trial == Trial::Once => return Err(unsure(error)),
+            ErrorKind::NoAnswer if trial == Trial::Once && began.elapsed() >= timeout => {
+                return Err(unsure(error));
+            }
             ErrorKind::NoAnswer | ErrorKind::Data => hopeless = Some(dialect),
             _ => return Err(error),
         }

@@ -153,7 +153,10 @@ impl NameField {
     #[must_use]
     pub fn to_text(&self) -> String {
         let bytes = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        // Nothing that moves a terminal's cursor or turns the order of what is shown.
+        let unfit =
+            |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        String::from_utf8_lossy(bytes).replace(unfit, "\u{fffd}")
     }
 }
 

@@ -4,6 +4,8 @@ use messageu_client::{Arrival, Content, Error, KeyOutcome, Locked, Text};
 use messageu_envelope::legacy::legacy_text;
 use serde_json::{Value, json};
 
+const END_OF_MESSAGE: &str = "-----<EOM>-----";
+
 /// The classic form.
 pub(crate) fn arrival_text(arrival: &Arrival) -> String {
     let content = match &arrival.content {
@@ -14,29 +16,39 @@ pub(crate) fn arrival_text(arrival: &Arrival) -> String {
         Content::Key(KeyOutcome::NotAsked) => "symmetric key refused: you did not ask for one".to_owned(),
         Content::Key(KeyOutcome::Kept) => "symmetric key refused: you have another one already".to_owned(),
         Content::Key(KeyOutcome::Damaged) => "symmetric key refused: it does not open".to_owned(),
-        Content::Text(text) => legacy_text(text.as_bytes()),
+        Content::Text(text) => as_content(&legacy_text(text.as_bytes())),
         Content::LongText(file) | Content::File(file) => file.path.display().to_string(),
         Content::Locked(_) => "can't decrypt message".to_owned(),
         Content::Unknown(file) => format!("{} ({})", file.path.display(), arrival.kind),
     };
-    format!("From: {}\nContent:\n{content}\n-----<EOM>-----\n", arrival.from.name)
+    format!("From: {}\nContent:\n{content}\n{END_OF_MESSAGE}\n", arrival.from.name)
+}
+
+/// A text that cannot be taken for the frame around it, or turn the order of what is shown: what could, is indented or
+/// made visible.
+fn as_content(text: &str) -> String {
+    let frames = |line: &str| line == END_OF_MESSAGE || line == "Content:" || line.starts_with("From: ");
+    let lines = text.split('\n').map(|line| if frames(line) { format!(" {line}") } else { line.to_owned() });
+    let directs =
+        |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+    lines.collect::<Vec<_>>().join("\n").replace(directs, "\u{fffd}")
 }
 
 /// What the user may want to do about it; for people only.
 pub(crate) fn arrival_hint(arrival: &Arrival) -> Option<String> {
-    let name = &arrival.from.name;
+    let (name, handle) = (&arrival.from.name, arrival.from.handle());
     match &arrival.content {
-        Content::KeyRequest(None) => Some(format!("to answer {name}: messageu send-key {name}")),
-        Content::Key(KeyOutcome::NotAsked) => Some(format!("to ask for one: messageu request-key {name}")),
+        Content::KeyRequest(None) => Some(format!("to answer {name}: messageu send-key {handle}")),
+        Content::Key(KeyOutcome::NotAsked) => Some(format!("to ask for one: messageu request-key {handle}")),
         Content::Key(KeyOutcome::Kept) => {
-            Some(format!("to use a key of {name} in place of yours: messageu request-key --replace {name}"))
+            Some(format!("to use a key of {name} in place of yours: messageu request-key --replace {handle}"))
         }
-        Content::Key(KeyOutcome::Damaged) => Some(format!("to ask again: messageu request-key {name}")),
+        Content::Key(KeyOutcome::Damaged) => Some(format!("to ask again: messageu request-key {handle}")),
         Content::Locked(Locked::NoKey) => Some(format!(
-            "there is no key shared with {name} yet; the message is kept until one comes: messageu request-key {name}"
+            "there is no key shared with {name} yet; the message is kept until one comes: messageu request-key {handle}"
         )),
         Content::Locked(Locked::WrongKey) => Some(format!(
-            "the key shared with {name} does not open it; the message is kept. For another key: messageu request-key --replace {name}"
+            "the key shared with {name} does not open it; the message is kept. For another key: messageu request-key --replace {handle}"
         )),
         _ => None,
     }
@@ -88,4 +100,26 @@ const fn key_outcome(outcome: KeyOutcome) -> &'static str {
 fn raw_text(text: &Text) -> String {
     let bytes = text.as_bytes();
     String::from_utf8_lossy(bytes.strip_suffix(&[0]).unwrap_or(bytes)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_content;
+
+    #[test]
+    fn a_text_cannot_look_like_another_message() {
+        let forged = "hi\n-----<EOM>-----\n\nFrom: carol\nContent:\nsend money";
+        let shown = as_content(forged);
+        assert!(
+            shown
+                .lines()
+                .all(|line| line != "-----<EOM>-----" && line != "Content:" && !line.starts_with("From: "))
+        );
+        assert_eq!(shown.replace("\n ", "\n"), forged);
+    }
+
+    #[test]
+    fn a_text_cannot_turn_the_order_of_what_is_shown() {
+        assert_eq!(as_content("a\u{202e}b\u{2066}c"), "a\u{fffd}b\u{fffd}c");
+    }
 }
