@@ -386,11 +386,13 @@ impl Session {
     /// [`ErrorKind::Peer`] if there is no such user, or no key shared with them; [`ErrorKind::File`] if the file cannot
     /// be read, is too large, or gets shorter meanwhile.
     pub async fn send_file(&mut self, name: &str, path: &Path, progress: Progress<'_>) -> Result<Sent> {
+        // Asked before it is opened: opening a pipe waits for whoever writes to it.
+        if !std::fs::metadata(path).at("read", path)?.is_file() {
+            return Err(Error::new(ErrorKind::File, format!("{} is not a regular file", path.display()))
+                .hint("of a pipe, save what comes to a file first"));
+        }
         let file = File::open(path).at("read", path)?;
         let metadata = file.metadata().at("read", path)?;
-        if !metadata.is_file() {
-            return Err(Error::new(ErrorKind::File, format!("{} is not a regular file", path.display())));
-        }
         let peer = self.find(name).await?;
         let key = self.key_for(&peer)?;
         let client = self.client().await?;

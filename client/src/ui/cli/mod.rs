@@ -192,10 +192,11 @@ impl Call {
     }
 
     async fn send(&self, name: &str, text: Option<String>) -> Result<()> {
-        let mut session = self.open()?;
         let text = match text {
             Some(text) if text != "-" => text,
             _ => {
+                // Asked now whether there is an identity; while the text is typed, others may have the profile.
+                drop(self.open()?);
                 if std::io::stdin().is_terminal() {
                     self.output.note("type the text, and Ctrl-D at its end:");
                 }
@@ -204,7 +205,7 @@ impl Call {
                 text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)
             }
         };
-        let sent = session.send_text(name, &text).await?;
+        let sent = self.open()?.send_text(name, &text).await?;
         self.sent("text_sent", &format!("sent {} the text", sent.to.name), &sent)
     }
 
@@ -224,7 +225,7 @@ impl Call {
         let enough = most.unwrap_or(1);
         let mut shown = 0;
         loop {
-            shown += self.receive_once(most.map(|most| most - shown)).await?;
+            self.receive_once(most.map(|most| most.saturating_sub(shown)), &mut shown).await?;
             let Some(deadline) = deadline.filter(|_| shown < enough) else { break };
             if deadline.is_some_and(wait_ends) {
                 break;
@@ -248,13 +249,12 @@ impl Call {
         let mut failing = false;
         self.output.note("waiting for messages; Ctrl-C ends it");
         while left != Some(0) {
-            let outcome = self.receive_once(left).await;
+            let mut shown = 0;
+            let outcome = self.receive_once(left, &mut shown).await;
+            left = left.map(|left| left.saturating_sub(shown));
             let pause = if outcome.is_ok() { POLL_INTERVAL } else { RETRY_INTERVAL };
             match outcome {
-                Ok(shown) => {
-                    left = left.map(|left| left.saturating_sub(shown));
-                    failing = false;
-                }
+                Ok(()) => failing = false,
                 // Servers come back, and so does a profile that another command is using.
                 Err(error) if is_passing(&error) => {
                     if !failing {
@@ -271,18 +271,20 @@ impl Call {
         Ok(())
     }
 
-    /// Receives what there is. The profile is free for others before and after.
-    async fn receive_once(&self, most: Option<usize>) -> Result<usize> {
+    /// Receives what there is, and adds how much was shown, also before a failure. The profile is free for others before
+    /// and after.
+    async fn receive_once(&self, most: Option<usize>, shown: &mut usize) -> Result<()> {
         let mut bars = Bars::default();
         let mut progress = |done, total| bars.update(done, total);
         let mut show = |arrival: Arrival| {
             self.output.result(&arrival_text(&arrival), &arrival_json(&arrival))?;
+            *shown += 1;
             if let Some(hint) = arrival_hint(&arrival) {
                 self.output.note(&format!("hint: {hint}"));
             }
             Ok(())
         };
-        self.open()?.receive(most, &mut progress, &mut show).await
+        self.open()?.receive(most, &mut progress, &mut show).await.map(|_| ())
     }
 
     async fn delete_account(&self, yes: bool) -> Result<()> {
