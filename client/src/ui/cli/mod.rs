@@ -35,6 +35,8 @@ const PEM_COLUMNS: usize = 64;
 pub(crate) fn main() -> ExitCode {
     let line = CommandLine::read();
     let output = Output { format: line.global.output };
+    // A line editor that a signal interrupts leaves the terminal as it needs it; the shell needs it as it was.
+    let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let done = runtime.block_on(run(line, output));
@@ -44,6 +46,11 @@ pub(crate) fn main() -> ExitCode {
         }
         Err(error) => Err(Error::new(ErrorKind::Other, format!("cannot start: {error}"))),
     };
+    if let Some(terminal) = terminal {
+        // There is nobody to tell if the terminal has gone.
+        let _ =
+            rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &terminal);
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
