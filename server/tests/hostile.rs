@@ -202,15 +202,11 @@ fn zeros_between_requests_change_nothing_whatever_the_id_has_for_bytes() {
             for zeros in [0, 1, 2, 15, 16, 17, 600] {
                 stream.write_all(&vec![0; zeros]).unwrap();
                 stream.write_all(&request).unwrap();
-                let (answer, _) = support::read_answer(&mut stream, peer.dialect, request_operation());
+                let (answer, _) = support::read_answer(&mut stream, peer.dialect, list.operation());
                 assert!(matches!(answer, Answer::Response(_)), "{family}: {zeros} zeros before {}", peer.id);
             }
         }
     }
-}
-
-fn request_operation() -> messageu_wire::operations::Operation {
-    messageu_wire::operations::Operation::ListClients
 }
 
 #[test]
