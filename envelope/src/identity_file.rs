@@ -28,6 +28,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+/// What some editors put at the beginning of a text: U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const EXPECTED_ID: &str = "the client id: 32 hexadecimal digits";
 const EXPECTED_KEY: &str = "the private key in base64";
 
@@ -51,8 +53,10 @@ impl IdentityFile {
         if file.len() > IDENTITY_FILE_MAX {
             return Err(FileError::Size { size: file.len(), limit: IDENTITY_FILE_MAX });
         }
-        let mut lines =
-            file.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        // A mark and blank lines at the beginning come from editors, not from programs.
+        let text = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
+        let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines = lines.skip_while(|line| line.is_empty());
         let name = parse_name(lines.next().unwrap_or_default())?;
         let second = lines.next().unwrap_or_default();
         let (client_id, key) = match parse_hex_key(second) {

@@ -63,6 +63,13 @@ fn lines_may_end_with_cr_lf() {
 }
 
 #[test]
+fn what_editors_put_at_the_beginning_does_no_harm() {
+    for beginning in ["\u{feff}", "\n", "\r\n\n", "\u{feff}\r\n"] {
+        check(format!("{beginning}alice\n{ID}\n{}\n", one_line()));
+    }
+}
+
+#[test]
 fn the_name_may_be_padded() {
     check(format!("{:\0<255}\n{ID}\n{}\n", "alice", one_line()));
     check(format!("alice\0\r\n{ID}\r\n{}\r\n", one_line()));
