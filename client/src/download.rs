@@ -9,8 +9,10 @@ use messageu_wire::fields::ClientId;
 use rand::Rng;
 use tempfile::NamedTempFile;
 use tokio::task::yield_now;
+use zeroize::Zeroizing;
 
 use crate::client::Progress;
+use crate::disk::require_room;
 use crate::error::{Error, FileResult, Result};
 use crate::inbox::Entry;
 use crate::profile::{create_private_dir, sync_parent};
@@ -51,6 +53,7 @@ pub(crate) async fn save(
     create_private_dir(dir)?;
     let mut sealed = entry.open()?;
     let total = entry.size()?;
+    require_room(dir, total)?;
     let mut part = tempfile::Builder::new()
         .prefix(&part_prefix(owner))
         .suffix(PART_SUFFIX)
@@ -60,7 +63,7 @@ pub(crate) async fn save(
         Opening::With(key, iv) => Some(LegacyOpener::new(key, iv)),
         Opening::AsItIs => None,
     };
-    let (mut piece, mut opened) = (vec![0; PIECE_SIZE], Vec::new());
+    let (mut piece, mut opened) = (vec![0; PIECE_SIZE], Zeroizing::new(Vec::new()));
     let (mut done, mut size) = (0, 0);
     loop {
         let count = sealed.read(&mut piece).at("read", &entry.path)?;

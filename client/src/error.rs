@@ -76,7 +76,27 @@ impl Error {
     /// A local file or directory that failed us.
     #[must_use]
     pub fn file(what: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(ErrorKind::File, format!("cannot {what} {}: {error}", path.display()))
+        let reason = error.to_string();
+        // What follows is the random name that a temporary file would have had.
+        let reason = reason.split(" at path ").next().unwrap_or_default();
+        let failed = Self::new(ErrorKind::File, format!("cannot {what} {}: {reason}", path.display()));
+        match error.kind() {
+            io::ErrorKind::NotFound => failed.hint("is the path right, and does its directory exist?"),
+            io::ErrorKind::PermissionDenied => {
+                failed.hint("its permissions, or those of its directory, forbid it")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => failed.hint("choose another place: this one is read-only"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                failed.hint("make room on that disk and try again")
+            }
+            _ => failed,
+        }
+    }
+
+    /// The same as trouble with the profile.
+    #[must_use]
+    pub(crate) fn of_profile(self) -> Self {
+        Self { kind: ErrorKind::Profile, ..self }.or_hint("--profile DIR chooses another directory")
     }
 
     /// This error with a hint of what to do.

@@ -9,13 +9,15 @@ use messageu_wire::response::{Event, ResponseReader};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are read at a time.
 const READ_SIZE: usize = 64 * 1024;
+/// Bytes a second below which a server is not waited for, once the patience is used up.
+const SLOWEST: u64 = 128;
 /// How long a server may take to close its side after we have closed ours.
 const CLOSING: Duration = Duration::from_millis(250);
 
@@ -33,6 +35,10 @@ pub(crate) struct Exchange {
     head: Vec<u8>,
     /// Bytes of the answer so far.
     received: u64,
+    /// Bytes of the request so far.
+    sent: u64,
+    /// How long we have waited for the server in all.
+    waited: Duration,
     buffer: Vec<u8>,
 }
 
@@ -61,7 +67,17 @@ impl Exchange {
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         let reader = ResponseReader::new(dialect, operation);
         let (head, buffer) = (Vec::new(), vec![0; READ_SIZE]);
-        let mut exchange = Self { stream, reader, dialect, patience, head, received: 0, buffer };
+        let mut exchange = Self {
+            stream,
+            reader,
+            dialect,
+            patience,
+            head,
+            received: 0,
+            sent: 0,
+            waited: Duration::ZERO,
+            buffer,
+        };
         exchange.write(bytes).await?;
         Ok(exchange)
     }
@@ -74,9 +90,11 @@ impl Exchange {
     /// Sends further bytes of the request. `false` says that the server has answered or closed already: stop sending.
     pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Result<bool> {
         while !bytes.is_empty() {
+            let began = Instant::now();
             let ready = self.stream.ready(Interest::READABLE | Interest::WRITABLE);
             let ready = timeout(self.patience, ready).await.map_err(|_| self.silence())?;
             let ready = ready.map_err(|error| no_answer(&error.to_string()))?;
+            self.has_waited(began)?;
             if ready.is_readable() {
                 match self.stream.try_read(&mut self.buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -90,7 +108,10 @@ impl Exchange {
             if ready.is_writable() {
                 match self.stream.try_write(bytes) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                    Ok(count) => {
+                        self.sent += u64::try_from(count).unwrap_or_default();
+                        bytes = bytes.get(count..).unwrap_or_default();
+                    }
                     // Perhaps it answered before it closed: reading will tell.
                     Err(_) => return Ok(false),
                 }
@@ -107,7 +128,9 @@ impl Exchange {
                 Event::More => {}
                 event => return Ok(event),
             }
+            let began = Instant::now();
             let outcome = timeout(self.patience, self.stream.read(&mut self.buffer)).await;
+            self.has_waited(began)?;
             match outcome {
                 Ok(Ok(count)) if count > 0 => self.take(count),
                 _ if self.is_refused() => return Ok(Event::Refused(String::new())),
@@ -156,6 +179,17 @@ impl Exchange {
     fn is_refused(&self) -> bool {
         let header = ResponseHeader::decode(&self.head, self.dialect.profile);
         header.is_ok_and(|header| header.code == REFUSAL_CODE)
+    }
+
+    /// Counts a wait, and fails if what has moved by now is too little for all the waits together.
+    fn has_waited(&mut self, began: Instant) -> Result<()> {
+        self.waited += began.elapsed();
+        let earned = Duration::from_secs((self.sent + self.received) / SLOWEST);
+        if self.waited <= self.patience.saturating_add(earned).saturating_add(self.patience) {
+            return Ok(());
+        }
+        Err(no_answer(&format!("the server sends and takes less than {SLOWEST} bytes a second"))
+            .hint("--timeout gives it longer"))
     }
 
     fn silence(&self) -> Error {

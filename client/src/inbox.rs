@@ -16,6 +16,7 @@ use messageu_wire::operation::pull_messages::EntryHead;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::disk::require_room;
 use crate::error::{Error, ErrorKind, FileResult, Result};
 use crate::profile::{StateDir, create_private_dir, sync_parent};
 
@@ -116,6 +117,7 @@ impl Inbox {
 
     /// A message begins to come in.
     pub(crate) fn begin(&mut self, head: EntryHead) -> Result<()> {
+        require_room(&self.dir, head.size.into())?;
         let path = self.dir.join(INCOMING_FILE);
         let file = create_private(&path).at("create", &path)?;
         self.incoming = Some(Incoming { head, file, digest: Sha256::new() });
@@ -192,7 +194,8 @@ impl Inbox {
         fs::remove_file(&entry.path).at("remove", &entry.path)
     }
 
-    fn all(&self) -> Result<Vec<Entry>> {
+    /// All messages, oldest first.
+    pub(crate) fn all(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.dir).at("read", &self.dir)? {
             entries.extend(Entry::at(&file.at("read", &self.dir)?.path()));

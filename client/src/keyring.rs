@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use messageu_envelope::legacy::{LEGACY_KEY_SIZE, LegacyIv, LegacyKey};
 use messageu_wire::fields::ClientId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::profile::StateDir;
 
 const KEYS_FILE: &str = "keys.json";
@@ -104,8 +105,12 @@ pub(crate) struct Keyring {
 impl Keyring {
     pub(crate) fn load(dir: &StateDir) -> Result<Self> {
         let peers: BTreeMap<String, Peer> = dir.read(KEYS_FILE, FILE_MAX)?;
-        let by_id = peers.into_iter().filter_map(|(id, peer)| Some((id.parse().ok()?, peer)));
-        Ok(Self { peers: by_id.collect() })
+        let by_id = peers.into_iter().map(|(id, peer)| match id.parse() {
+            Ok(id) => Ok((id, peer)),
+            // Written again without it, its key would be lost.
+            Err(_) => Err(damaged(&dir.path(KEYS_FILE), &id)),
+        });
+        Ok(Self { peers: by_id.collect::<Result<_>>()? })
     }
 
     pub(crate) fn peer(&self, id: ClientId) -> Option<&Peer> {
@@ -144,6 +149,11 @@ impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keyring({} peers)", self.peers.len())
     }
+}
+
+fn damaged(file: &Path, id: &str) -> Error {
+    let what = format!("{} is damaged: {id:?} is no client id", file.display());
+    Error::new(ErrorKind::Profile, what).hint("an id has 32 hexadecimal digits; restore the file from a copy")
 }
 
 /// A symmetric key as the file has it: 32 hexadecimal digits.

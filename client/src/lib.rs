@@ -19,7 +19,10 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod arrival;
 mod client;
+mod dialect_search;
+mod disk;
 mod download;
 mod error;
 mod exchange;
@@ -27,14 +30,16 @@ mod inbox;
 mod keyring;
 mod profile;
 mod session;
+mod upload;
 
 pub mod action;
 pub mod self_test;
 
 pub use address::Address;
+pub use arrival::{Arrival, Content, KeyOutcome, Locked, Show, Text};
 pub use client::{Client, Progress, Pull, Pulled};
 pub use download::Download;
 pub use error::{Error, ErrorKind, Result};
 pub use keyring::Contact;
 pub use profile::{IDENTITY_FILES, Profile, SERVER_FILES, STATE_DIR};
-pub use session::{Arrival, Content, KeyOutcome, Locked, Options, Sent, Session, Show, TEXT_LIMIT, Text};
+pub use session::{Options, Sent, Session, TEXT_LIMIT, Waiting};

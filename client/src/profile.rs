@@ -26,6 +26,8 @@ pub const SERVER_FILES: [&str; 2] = ["info.server", "server.info"];
 /// The subdirectory with keys, inbox and all that no classic program knows.
 pub const STATE_DIR: &str = ".messageu";
 
+/// What some editors put at the beginning of a text file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Most bytes of a server file that are read.
 const SERVER_FILE_MAX: usize = 4096;
 /// How long to wait for another process that uses the profile.
@@ -58,7 +60,7 @@ impl Profile {
     /// Where the state of this identity is kept; identities that share a directory do not share it.
     pub(crate) fn state_of(&self, me: ClientId) -> Result<StateDir> {
         let dir = self.dir.join(STATE_DIR).join(me.to_string());
-        create_private_dir(&dir)?;
+        create_private_dir(&dir).map_err(Error::of_profile)?;
         Ok(StateDir { dir })
     }
 
@@ -68,7 +70,7 @@ impl Profile {
     /// [`ErrorKind::Profile`] if the file is there and holds none.
     pub fn identity(&self) -> Result<Option<IdentityFile>> {
         let Some(path) = self.identity_path() else { return Ok(None) };
-        let bytes = Zeroizing::new(read_bounded(&path, IDENTITY_FILE_MAX)?);
+        let bytes = Zeroizing::new(read_bounded(&path, IDENTITY_FILE_MAX).map_err(Error::of_profile)?);
         let parsed = IdentityFile::parse(&bytes).map_err(|error| {
             Error::new(ErrorKind::Profile, format!("{} is no identity file: {error}", path.display()))
                 .hint("restore it from a copy; or move it away and register under another name")
@@ -88,9 +90,13 @@ impl Profile {
     /// [`ErrorKind::Profile`] if the file is there and holds none.
     pub fn server(&self) -> Result<Option<Address>> {
         let Some(path) = self.first_of(&SERVER_FILES) else { return Ok(None) };
-        let bytes = read_bounded(&path, SERVER_FILE_MAX)?;
+        let bytes = read_bounded(&path, SERVER_FILE_MAX).map_err(Error::of_profile)?;
         let text = String::from_utf8_lossy(&bytes);
-        let line = text.lines().next().unwrap_or_default().trim_matches('\0');
+        let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines();
+        let line = lines
+            .map(|line| line.trim_matches('\0').trim())
+            .find(|line| !line.is_empty())
+            .unwrap_or_default();
         let address = line.parse::<Address>().map_err(|error| {
             Error::new(ErrorKind::Profile, format!("{}: {error}", path.display()))
                 .hint("it should hold one line: HOST:PORT")
@@ -106,9 +112,9 @@ impl Profile {
     }
 
     /// Creates the directories, waits for other processes to be done with the profile, and keeps them out.
-    pub(crate) fn lock(&self) -> Result<Lock> {
+    pub(crate) async fn lock(&self) -> Result<Lock> {
         let dir = self.dir.join(STATE_DIR);
-        create_private_dir(&dir)?;
+        create_private_dir(&dir).map_err(Error::of_profile)?;
         let path = dir.join("lock");
         let file = File::options()
             .create(true)
@@ -116,14 +122,15 @@ impl Profile {
             .write(true)
             .mode(0o600)
             .open(&path)
-            .at("open", &path)?;
+            .at("open", &path)
+            .map_err(Error::of_profile)?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock(file)),
                 Err(TryLockError::Error(error)) => return Err(Error::file("lock", &path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_PAUSE);
+                    tokio::time::sleep(LOCK_PAUSE).await;
                 }
                 Err(TryLockError::WouldBlock) => {
                     let what = format!("another messageu is using the profile {}", self.dir.display());
@@ -135,7 +142,7 @@ impl Profile {
     }
 
     fn first_of(&self, names: &[&str]) -> Option<PathBuf> {
-        names.iter().map(|name| self.dir.join(name)).find(|path| path.exists())
+        names.iter().map(|name| self.dir.join(name)).find(|path| !is_absent(path))
     }
 }
 
@@ -154,10 +161,10 @@ impl StateDir {
     /// Reads a state file; its default where there is none.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self, name: &str, max: usize) -> Result<T> {
         let path = self.path(name);
-        if !path.exists() {
+        if is_absent(&path) {
             return Ok(T::default());
         }
-        let bytes = Zeroizing::new(read_bounded(&path, max)?);
+        let bytes = Zeroizing::new(read_bounded(&path, max).map_err(Error::of_profile)?);
         serde_json::from_slice(&bytes).map_err(|error| {
             // Serde's messages may quote the file, which may hold keys.
             let (line, column) = (error.line(), error.column());
@@ -189,7 +196,8 @@ impl ReservedIdentity {
     pub(crate) fn new(profile: &Profile, draft: &IdentityFile) -> Result<Self> {
         let [ours, ..] = IDENTITY_FILES;
         let path = profile.dir.join(ours);
-        let mut file = NamedTempFile::new_in(&profile.dir).at("create a file in", &profile.dir)?;
+        let file = NamedTempFile::new_in(&profile.dir).at("create a file in", &profile.dir);
+        let mut file = file.map_err(Error::of_profile)?;
         file.write_all(&draft.write()).and_then(|()| file.as_file().sync_all()).at("write", file.path())?;
         Ok(Self { file, path })
     }
@@ -205,6 +213,11 @@ impl ReservedIdentity {
         self.file.persist_noclobber(&self.path).map_err(|error| error.error).at("create", &self.path)?;
         sync_parent(&self.path)
     }
+}
+
+/// Whether there is certainly nothing at a path: what cannot be looked at, or leads nowhere, is there.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Replaces a file whole or not at all, readable by its owner alone.

@@ -7,9 +7,10 @@ use messageu_wire::fields::{ClientId, Name};
 use rand::Rng;
 use tempfile::TempDir;
 
+use crate::arrival::{Arrival, Content, KeyOutcome};
 use crate::error::{Error, ErrorKind, FileResult, Result};
 use crate::profile::Profile;
-use crate::session::{Arrival, Content, KeyOutcome, Options, Session};
+use crate::session::{Options, Session};
 
 /// Bytes of the file that is sent: no multiple of a block, and, sealed, all that the dialect with the smallest messages
 /// can carry.

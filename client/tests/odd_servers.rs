@@ -10,6 +10,9 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use messageu_envelope::legacy::{LegacyIv, LegacyKey, legacy_seal};
@@ -502,4 +505,123 @@ fn an_identity_and_messages_made_by_crypto_plus_plus_work() {
     let wanted = [shown("bob", "symmetric key received"), shown("bob", &text)].join("\n");
     assert!(out.starts_with(&wanted), "{out}");
     assert_eq!(only_download(&user), unhex(&field("text-17")));
+}
+
+#[test]
+fn a_server_that_drips_is_given_up() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        // The list, of which a byte comes ever so often: in time, each of them.
+        let (mut stream, _) = listener.accept().unwrap();
+        for byte in answer(family_d(), list_clients::Response { clients: vec![entry(BOB, "bob")] }) {
+            if stopped.load(Ordering::SeqCst) || stream.write_all(&[byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let honest = fake(|_| Reply::Silence);
+    let user = User::registered("alice", honest.address, &[]);
+    let run = user.run(&["--server", &address.to_string(), "--dialect", "d", "--timeout", "1s", "list"]);
+    stop.store(true, Ordering::SeqCst);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.err.contains("bytes a second"), "{run:?}");
+}
+
+/// A server of family D at which a file and a text from bob wait, once.
+fn with_a_file_and_a_text() -> Fake {
+    let mut messages = vec![
+        from_bob(MessageType::FILE, sealed(&[7; 1000])),
+        pull_messages::Message {
+            message_id: Some(MessageId(2)),
+            ..from_bob(MessageType::TEXT, sealed(b"behind it"))
+        },
+    ];
+    fake(move |_| {
+        let messages = std::mem::take(&mut messages);
+        Reply::Answer(answer(family_d(), pull_messages::Response { messages }))
+    })
+}
+
+#[test]
+fn a_file_that_cannot_be_saved_stays_and_holds_up_nothing_else() {
+    let server = with_a_file_and_a_text();
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    share_key(&user);
+    std::fs::write(user.path("downloads"), "no directory").unwrap();
+    let run = user.run(&["receive"]);
+    assert_eq!((run.code, run.out), (Some(8), shown("bob", "behind it") + "\n"));
+    assert!(run.err.contains("a message from bob stays in the inbox"), "{}", run.err);
+    assert!(run.err.contains("messageu discard bob"), "{}", run.err);
+    assert_eq!(user.ok(&["inbox"]), "bob  file, 1008 bytes, not shown yet\n");
+    std::fs::remove_file(user.path("downloads")).unwrap();
+    user.ok(&["receive"]);
+    assert_eq!(only_download(&user), [7; 1000]);
+    assert_eq!(user.ok(&["inbox"]), "");
+}
+
+#[test]
+fn what_stays_in_the_inbox_is_discarded_only_on_demand() {
+    let server = with_a_file_and_a_text();
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    user.ok(&["receive"]);
+    assert_eq!(user.run(&["discard", "carol", "--yes"]).code, Some(6));
+    let run = user.run(&["discard", "bob"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("2 from bob") && run.err.contains("--yes"), "{run:?}");
+    assert_eq!(user.ok(&["inbox"]).lines().count(), 2);
+    assert_eq!(user.ok(&["discard", "--yes", &BOB.to_string()]), format!("removed 2 from {BOB}\n"));
+    assert_eq!(user.ok(&["inbox"]), "");
+}
+
+#[test]
+fn a_registration_that_may_have_arrived_is_not_repeated() {
+    for reply in [|| Reply::Silence, || Reply::Answer(vec![0xff; 40])] {
+        let server = Fake::start(move |_| reply());
+        let user = User::new("alice", server.address);
+        let run = user.run(&["--timeout", "500ms", "register", "alice"]);
+        assert!(matches!(run.code, Some(3 | 7)), "{run:?}");
+        assert!(run.err.contains("may be registered all the same"), "{run:?}");
+        assert_eq!(operations(&server), [Operation::Register]);
+        assert!(!user.path("info.me").exists());
+    }
+}
+
+#[test]
+fn counting_goes_on_through_pulls_that_are_cut() {
+    let whole = key_requests(&[1, 2]);
+    let mut pulls = 0;
+    let server = fake(move |_| {
+        pulls += 1;
+        match pulls {
+            // The first is cut after its first message, which the server then sends again.
+            1 => Reply::AnswerAndClose(whole[..whole.len() - 1].to_vec()),
+            2 => Reply::Answer(whole.clone()),
+            _ => Reply::Answer(key_requests(&[3])),
+        }
+    });
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    let run = user.run(&["receive", "--follow", "--count", "3"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.out.matches("Request for symmetric key").count(), 3, "{run:?}");
+}
+
+#[test]
+fn a_wait_beyond_all_clocks_is_a_wait_without_end() {
+    let mut pulls = 0;
+    let server = fake(move |_| {
+        pulls += 1;
+        let ids: &[u32] = if pulls == 1 { &[] } else { &[1] };
+        Reply::Answer(key_requests(ids))
+    });
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    let out = user.ok(&["receive", "--wait", "5000000000000h"]);
+    assert_eq!(out, shown("bob", "Request for symmetric key") + "\n");
 }

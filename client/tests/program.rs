@@ -363,6 +363,139 @@ fn an_account_is_deleted_where_the_dialect_has_that() {
 }
 
 #[test]
+fn an_account_is_not_deleted_in_a_dialect_whose_users_are_not() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &["--dialect", "d"]);
+    let run = alice.run(&["delete-account", "--yes"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("d/big-endian"), "{run:?}");
+    assert!(alice.path("info.me").exists());
+}
+
+#[test]
+fn two_who_asked_each_other_at_once_end_up_with_one_key() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let bob = User::registered("bob", &server.address, &[]);
+    alice.ok(&["request-key", "bob"]);
+    bob.ok(&["request-key", "alice"]);
+    alice.ok(&["receive"]);
+    bob.ok(&["receive"]);
+    alice.ok(&["send-key", "bob"]);
+    bob.ok(&["send-key", "alice"]);
+    let came = [alice.run(&["receive"]), bob.run(&["receive"])].map(|run| run.out).concat();
+    assert_eq!(came.matches("symmetric key received").count(), 1, "{came}");
+    assert_eq!(came.matches("you have another one already").count(), 1, "{came}");
+    alice.ok(&["send", "bob", "to"]);
+    bob.ok(&["send", "alice", "fro"]);
+    assert!(bob.ok(&["receive"]).contains(&shown("alice", "to")));
+    assert!(alice.ok(&["receive"]).contains(&shown("bob", "fro")));
+}
+
+#[test]
+fn what_is_wrong_with_the_command_line_is_json_where_json_is_asked_for() {
+    let user = User::new("alice", "");
+    let first = user.run(&["--output", "json", "sned"]);
+    let second = user.command(&["sned"]).env("MESSAGEU_OUTPUT", "json").output().unwrap();
+    let third = user.run(&["sned", "--output=json"]);
+    for err in [first.err, String::from_utf8(second.stderr).unwrap(), third.err] {
+        let error: serde_json::Value = serde_json::from_str(&err).unwrap();
+        assert_eq!((&error["kind"], &error["exit_code"]), (&"usage".into(), &2.into()), "{err}");
+        assert!(error["message"].as_str().unwrap().contains("'sned'"), "{err}");
+        assert!(error["hint"].as_str().unwrap().contains("send"), "{err}");
+    }
+    assert!(user.run(&["sned"]).err.starts_with("error: "));
+}
+
+#[test]
+fn an_empty_variable_is_as_none() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let mut list = alice.command(&["list"]);
+    for name in ["SERVER", "DIALECT", "PROTOCOL_VERSION", "IV", "TIMEOUT", "DOWNLOADS", "AUTO_KEYS", "OUTPUT"]
+    {
+        list.env(format!("MESSAGEU_{name}"), "");
+    }
+    assert!(list.status().unwrap().success());
+}
+
+#[test]
+fn a_text_may_be_a_negative_number() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let bob = User::registered("bob", &server.address, &[]);
+    alice.share_key(&bob);
+    alice.ok(&["send", "bob", "-5"]);
+    assert!(bob.ok(&["receive"]).contains(&shown("alice", "-5")));
+}
+
+#[test]
+fn what_goes_wrong_with_a_file_comes_with_a_hint() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let bob = User::registered("bob", &server.address, &[]);
+    alice.share_key(&bob);
+    for path in ["absent", "absent/file", "."] {
+        let run = alice.run(&["send-file", "bob", path]);
+        assert_eq!(run.code, Some(8));
+        assert!(run.err.contains("hint: "), "{run:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_whose_size_is_not_known_is_not_sent_as_empty() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let bob = User::registered("bob", &server.address, &[]);
+    alice.share_key(&bob);
+    let run = alice.run(&["send-file", "bob", "/proc/version"]);
+    assert_eq!(run.code, Some(8));
+    assert!(run.err.contains("became longer"), "{run:?}");
+    assert_eq!(bob.ok(&["receive"]), "");
+}
+
+#[test]
+fn a_profile_that_cannot_be_used_is_told_from_one_without_an_identity() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    fs::rename(alice.path("info.me"), alice.path("elsewhere")).unwrap();
+    fs::create_dir(alice.path("info.me")).unwrap();
+    let run = alice.run(&["list"]);
+    assert_eq!(run.code, Some(5));
+    assert!(!run.err.contains("there is no identity"), "{run:?}");
+    fs::remove_dir(alice.path("info.me")).unwrap();
+    fs::rename(alice.path("elsewhere"), alice.path("info.me")).unwrap();
+    fs::remove_dir_all(alice.path(".messageu")).unwrap();
+    fs::write(alice.path(".messageu"), "no directory").unwrap();
+    let run = alice.run(&["list"]);
+    assert_eq!(run.code, Some(5));
+    assert!(run.err.contains("--profile"), "{run:?}");
+}
+
+#[test]
+fn a_key_of_nobody_in_the_keys_file_is_an_error_and_not_dropped() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let state = fs::read_dir(alice.path(".messageu")).unwrap().map(|file| file.unwrap().path());
+    let keys = state.filter(|path| path.is_dir()).last().unwrap().join("keys.json");
+    let content = format!("{{ \"no id\": {{ \"key\": \"{}\" }} }}", "07".repeat(16));
+    fs::write(&keys, &content).unwrap();
+    let run = alice.run(&["list"]);
+    assert_eq!(run.code, Some(5));
+    assert!(run.err.contains("no id") && !run.err.contains("0707"), "{run:?}");
+    assert_eq!(fs::read_to_string(keys).unwrap(), content);
+}
+
+#[test]
 fn the_program_describes_itself() {
     let user = User::new("nobody", "");
     assert!(user.ok(&["--help"]).contains("Exit codes:"));

@@ -33,6 +33,11 @@ impl Input {
         DefaultEditor::new().map_or(Self::Plain, |editor| Self::Terminal(Some(Box::new(editor))))
     }
 
+    /// Whether no thread can be waiting for a line.
+    pub(crate) const fn is_free(&self) -> bool {
+        matches!(self, Self::Terminal(Some(_)))
+    }
+
     /// Asks for a line. It is read on a thread of its own, so that signals are noticed meanwhile.
     pub(crate) async fn line(&mut self, prompt: &str) -> Result<Line> {
         let Self::Terminal(place) = self else {

@@ -1,8 +1,9 @@
 //! Standard output as text or as NDJSON, and standard error for everything else.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use messageu_client::{Error, ErrorKind, Result};
+use messageu_envelope::legacy::LEGACY_BANNER;
 use serde_json::{Value, json};
 
 /// How results are written.
@@ -33,6 +34,13 @@ impl Output {
     pub(crate) fn note(self, text: &str) {
         if self.format == Format::Text {
             complain(text);
+        }
+    }
+
+    /// Says, where somebody is looking, what conversations in the classic dialects are.
+    pub(crate) fn legacy_banner(self) {
+        if io::stderr().is_terminal() {
+            self.note(&format!("note: in the classic dialects all is {LEGACY_BANNER}"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Messages that have come, as text and as JSON.
 
 use messageu_client::{Arrival, Content, Error, KeyOutcome, Locked, Text};
-use messageu_envelope::legacy::legacy_text;
+use messageu_envelope::legacy::{LEGACY_BANNER, legacy_text};
 use serde_json::{Value, json};
 
 const END_OF_MESSAGE: &str = "-----<EOM>-----";
@@ -79,6 +79,7 @@ pub(crate) fn arrival_json(arrival: &Arrival) -> Value {
         "from_id": arrival.from.id.to_string(),
         "message_id": arrival.message_id.map(|id| id.0),
         "type": arrival.kind.0,
+        "trust": LEGACY_BANNER,
     });
     if let (Value::Object(all), Value::Object(own)) = (&mut object, own) {
         all.extend(own);

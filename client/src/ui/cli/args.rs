@@ -30,14 +30,28 @@ pub(crate) struct CommandLine {
 
 impl CommandLine {
     /// Reads the command line and the environment, in which an empty variable counts as none.
-    pub(crate) fn read() -> Self {
+    pub(crate) fn read() -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
         let command = Self::command().mut_args(|argument| match argument.get_env() {
             Some(name) if is_empty(name) => argument.env(Resettable::Reset),
             _ => argument,
         });
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        Self::from_arg_matches(&command.try_get_matches()?)
     }
+}
+
+/// The form that was asked for on a command line that is wrong.
+pub(crate) fn wanted_format() -> Format {
+    let mut words = std::env::args_os().skip(1).take_while(|word| word != "--");
+    let mut wanted = std::env::var_os("MESSAGEU_OUTPUT");
+    while let Some(word) = words.next() {
+        if word == "--output" {
+            wanted = words.next();
+        } else if let Some(value) = word.to_str().and_then(|word| word.strip_prefix("--output=")) {
+            wanted = Some(value.into());
+        }
+    }
+    if wanted.is_some_and(|wanted| wanted == "json") { Format::Json } else { Format::Text }
 }
 
 /// What holds for every command.
@@ -110,6 +124,7 @@ pub(crate) enum Command {
         /// To whom: a name, or an id of 32 hexadecimal digits
         name: String,
         /// The text; `-`, or none, reads it from standard input
+        #[arg(allow_negative_numbers = true)]
         text: Option<String>,
     },
     #[command(name = Action::SendFile.name(), about = Action::SendFile.help())]
@@ -130,6 +145,16 @@ pub(crate) enum Command {
         /// Show this many messages and no more; with --wait, wait for as many
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         count: Option<u32>,
+    },
+    /// Show what stays in the inbox: messages that do not open or could not be saved
+    Inbox,
+    /// Remove from the inbox what is there from a user, unseen
+    Discard {
+        /// From whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// Yes, do it
+        #[arg(long)]
+        yes: bool,
     },
     /// End your account at the server, with all that waits for you (in dialect d/big-endian)
     DeleteAccount {
@@ -253,16 +278,18 @@ fn after_long_help() -> String {
         "{}\n\n\
          Results go to standard output, errors and notes to standard error. With --output json each is one object a \
          line, whose field `event` names it and says which others there are:\n  \
-         registered: name, id, dialect, version\n  \
+         registered: name, id, dialect, version, trust\n  \
          user (of list): name, id\n  \
          public_key: name, id, public_key (X.509 DER in base64)\n  \
-         key_requested, key_sent, text_sent, file_sent: to, to_id, message_id\n  \
-         of receive, all: from, from_id, message_id, type\n    \
+         key_requested, key_sent, text_sent, file_sent: to, to_id, message_id, trust\n  \
+         of receive, all: from, from_id, message_id, type, trust\n    \
          key_request: answered, answer_error\n    \
          key: outcome (accepted, known, not_asked, kept_old, damaged)\n    \
          text: text\n    \
          file, long_text, unknown: path, size\n    \
          locked: reason (no_key, wrong_key)\n  \
+         waiting (of inbox): from, from_id, message_id, type, size, locked\n  \
+         discarded: from, messages\n  \
          account_deleted: name\n  \
          step (of test): dialect, what, ok, why; summary: passed, failed\n  \
          dialect: name, family, profile, needs_pinned_listener\n  \

@@ -17,10 +17,10 @@ use messageu_wire::fields::Name;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use self::args::{Command, CommandLine};
+use self::args::{Command, CommandLine, wanted_format};
 use super::input::whole_input;
 use super::menu;
-use super::output::{Output, output_error};
+use super::output::{Format, Output, output_error};
 use super::progress::{Bars, Spinner};
 use super::render::{arrival_hint, arrival_json, arrival_text};
 
@@ -33,7 +33,10 @@ const PEM_COLUMNS: usize = 64;
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    let line = CommandLine::read();
+    let line = match CommandLine::read() {
+        Ok(line) => line,
+        Err(wrong) => return usage(&wrong),
+    };
     let output = Output { format: line.global.output };
     // A line editor that a signal interrupts leaves the terminal as it needs it; the shell needs it as it was.
     let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
@@ -60,6 +63,20 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Shows the help that was asked for, or says what is wrong with the command line.
+fn usage(wrong: &clap::Error) -> ExitCode {
+    if !wrong.use_stderr() || wanted_format() == Format::Text {
+        wrong.exit();
+    }
+    let text = wrong.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (what, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    let error = Error::new(ErrorKind::Usage, what.trim());
+    // What follows is a tip, the usage, and where the help is.
+    Output { format: Format::Json }.error(&error.hint(rest.split_whitespace().collect::<Vec<_>>().join(" ")));
+    ExitCode::from(ErrorKind::Usage.exit_code())
+}
+
 async fn run(line: CommandLine, output: Output) -> Result<()> {
     let (profile, options) = (line.global.profile(), line.global.options());
     let call = Call { profile, options, output };
@@ -71,12 +88,27 @@ async fn run(line: CommandLine, output: Output) -> Result<()> {
     let ends_so = matches!(command, Command::Receive { follow: true, .. });
     tokio::select! {
         done = call.run(command) => done,
-        error = interrupted() => if ends_so { Ok(()) } else { Err(error) },
+        signal = signal() => if ends_so { Ok(()) } else { Err(signal.into()) },
     }
 }
 
-/// The error that the next Ctrl-C or SIGTERM is.
-pub(crate) async fn interrupted() -> Error {
+/// What asks the program to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signal {
+    /// Ctrl-C: the user.
+    Interrupt,
+    /// SIGTERM: the system, or another program.
+    Terminate,
+}
+
+impl From<Signal> for Error {
+    fn from(_: Signal) -> Self {
+        Self::new(ErrorKind::Interrupted, "interrupted")
+    }
+}
+
+/// The next signal to stop.
+pub(crate) async fn signal() -> Signal {
     #[cfg(unix)]
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -86,15 +118,17 @@ pub(crate) async fn interrupted() -> Error {
     };
     #[cfg(not(unix))]
     let terminated = std::future::pending::<Option<()>>();
-    let stopped = tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
-        _ = terminated => true,
+    let interrupted = async {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => {}
+            // Without a handler the system's own way holds: the process ends.
+            Err(_) => std::future::pending().await,
+        }
     };
-    if !stopped {
-        // Without a handler the system's own way holds: the process ends.
-        std::future::pending::<()>().await;
+    tokio::select! {
+        () = interrupted => Signal::Interrupt,
+        _ = terminated => Signal::Terminate,
     }
-    Error::new(ErrorKind::Interrupted, "interrupted")
 }
 
 /// Takes a text as a name to register.
@@ -119,24 +153,33 @@ impl Call {
             Command::List => self.list().await,
             Command::PublicKey { name } => self.public_key(&name).await,
             Command::RequestKey { name, replace } => {
-                let sent = self.open()?.request_key(&name, replace).await?;
+                let sent = self.open().await?.request_key(&name, replace).await?;
                 let what = format!("asked {} for a symmetric key; `messageu receive` takes it", sent.to.name);
                 self.sent("key_requested", &what, &sent)
             }
             Command::SendKey { name, replace } => {
-                let sent = self.open()?.send_key(&name, replace).await?;
-                self.sent("key_sent", &format!("sent {} a symmetric key", sent.to.name), &sent)
+                let sent = self.open().await?.send_key(&name, replace).await?;
+                self.sent("key_sent", &format!("sent {} a symmetric key", sent.to.name), &sent)?;
+                if replace {
+                    self.output.note(&format!(
+                        "note: what {name} seals with the old key from now on, or has sealed and you have not received, \
+                         does not open any more; their program takes the new key only if they asked for it"
+                    ));
+                }
+                Ok(())
             }
             Command::Send { name, text } => self.send(&name, text).await,
             Command::SendFile { name, path } => {
                 let mut bars = Bars::default();
                 let mut progress = |done, total| bars.update(done, total);
-                let sent = self.open()?.send_file(&name, &path, &mut progress).await?;
+                let sent = self.open().await?.send_file(&name, &path, &mut progress).await?;
                 drop(bars);
                 self.sent("file_sent", &format!("sent {} the file {}", sent.to.name, path.display()), &sent)
             }
             Command::Receive { follow: true, count, .. } => self.follow(count).await,
             Command::Receive { wait, count, .. } => self.receive(wait, count).await,
+            Command::Inbox => self.inbox().await,
+            Command::Discard { name, yes } => self.discard(&name, yes).await,
             Command::DeleteAccount { yes } => self.delete_account(yes).await,
             Command::Test { all_dialects } => self.test(all_dialects).await,
             Command::Dialects => self.dialects(),
@@ -160,7 +203,7 @@ impl Call {
         let dialect = proven.map(|(dialect, _)| dialect.to_string());
         let object = json!({
             "event": "registered", "name": name, "id": id,
-            "dialect": dialect, "version": proven.map(|(_, version)| version),
+            "dialect": dialect, "version": proven.map(|(_, version)| version), "trust": LEGACY_BANNER,
         });
         let text =
             format!("registered as {name} with id {id}, in dialect {}", dialect.as_deref().unwrap_or("?"));
@@ -170,7 +213,7 @@ impl Call {
     }
 
     async fn list(&self) -> Result<()> {
-        let users = self.open()?.list().await?;
+        let users = self.open().await?.list().await?;
         if users.is_empty() {
             self.output.note("there are no other users");
         }
@@ -182,7 +225,7 @@ impl Call {
     }
 
     async fn public_key(&self, name: &str) -> Result<()> {
-        let (peer, key) = self.open()?.public_key(name).await?;
+        let (peer, key) = self.open().await?.public_key(name).await?;
         let base64 = STANDARD.encode(key.0);
         let (mut lines, mut rest) = (Vec::new(), base64.as_str());
         while let Some((line, after)) = rest.split_at_checked(PEM_COLUMNS) {
@@ -203,7 +246,7 @@ impl Call {
             Some(text) if text != "-" => text,
             _ => {
                 // Asked now whether there is an identity; while the text is typed, others may have the profile.
-                drop(self.open()?);
+                drop(self.open().await?);
                 if std::io::stdin().is_terminal() {
                     self.output.note("type the text, and Ctrl-D at its end:");
                 }
@@ -212,16 +255,18 @@ impl Call {
                 text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)
             }
         };
-        let sent = self.open()?.send_text(name, &text).await?;
+        let sent = self.open().await?.send_text(name, &text).await?;
         self.sent("text_sent", &format!("sent {} the text", sent.to.name), &sent)
     }
 
     fn sent(&self, event: &str, text: &str, sent: &Sent) -> Result<()> {
         let object = json!({
             "event": event, "to": sent.to.name, "to_id": sent.to.id.to_string(),
-            "message_id": sent.message_id.map(|id| id.0),
+            "message_id": sent.message_id.map(|id| id.0), "trust": LEGACY_BANNER,
         });
-        self.output.result(text, &object)
+        self.output.result(text, &object)?;
+        self.output.legacy_banner();
+        Ok(())
     }
 
     async fn receive(&self, wait: Option<Duration>, count: Option<u32>) -> Result<()> {
@@ -240,34 +285,43 @@ impl Call {
             let left = deadline.map_or(POLL_INTERVAL, |end| end.saturating_duration_since(Instant::now()));
             sleep(POLL_INTERVAL.min(left)).await;
         }
-        if shown == 0 {
-            self.output.note("no messages");
+        match shown {
+            0 => self.output.note("no messages"),
+            _ => self.output.legacy_banner(),
         }
         // Only by the way: another command may have the profile by now.
-        let waiting = self.open().and_then(|session| session.waiting()).unwrap_or(0);
+        let waiting = match self.open().await {
+            Ok(session) => {
+                session.waiting().map_or(0, |waiting| waiting.iter().filter(|one| one.locked).count())
+            }
+            Err(_) => 0,
+        };
         if waiting > 0 {
-            self.output.note(&format!("note: {waiting} in the inbox until a key comes that opens them"));
+            self.output.note(&format!(
+                "note: {waiting} in the inbox until a key comes that opens them (`messageu inbox` shows them)"
+            ));
         }
         Ok(())
     }
 
     async fn follow(&self, count: Option<u32>) -> Result<()> {
         let mut left = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let mut failing = false;
+        let mut told = None;
         self.output.note("waiting for messages; Ctrl-C ends it");
+        self.output.legacy_banner();
         while left != Some(0) {
             let mut shown = 0;
             let outcome = self.receive_once(left, &mut shown).await;
             left = left.map(|left| left.saturating_sub(shown));
             let pause = if outcome.is_ok() { POLL_INTERVAL } else { RETRY_INTERVAL };
             match outcome {
-                Ok(()) => failing = false,
-                // Servers come back, and so does a profile that another command is using.
+                Ok(()) => told = None,
+                // Servers come back, a profile that another command is using becomes free, and a full disk gets room.
                 Err(error) if is_passing(&error) => {
-                    if !failing {
+                    if told.as_ref() != Some(&error) {
                         self.output.error(&error);
                     }
-                    failing = true;
+                    told = Some(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -291,11 +345,42 @@ impl Call {
             }
             Ok(())
         };
-        self.open()?.receive(most, &mut progress, &mut show).await.map(|_| ())
+        self.open().await?.receive(most, &mut progress, &mut show).await.map(|_| ())
+    }
+
+    async fn inbox(&self) -> Result<()> {
+        let waiting = self.open().await?.waiting()?;
+        if waiting.is_empty() {
+            self.output.note("the inbox is empty; `messageu receive` asks the server");
+        }
+        waiting.iter().try_for_each(|one| {
+            let why = if one.locked { "does not open yet" } else { "not shown yet" };
+            let text = format!("{}  {}, {} bytes, {why}", one.from.name, one.kind, one.size);
+            let object = json!({
+                "event": "waiting", "from": one.from.name, "from_id": one.from.id.to_string(),
+                "message_id": one.message_id.map(|id| id.0), "type": one.kind.0, "size": one.size,
+                "locked": one.locked,
+            });
+            self.output.result(&text, &object)
+        })
+    }
+
+    async fn discard(&self, name: &str, yes: bool) -> Result<()> {
+        let mut session = self.open().await?;
+        let count = session.waiting_from(name)?.len();
+        if !yes {
+            let what = format!("this would remove what nobody has seen: {count} from {name}");
+            return Err(Error::new(ErrorKind::Usage, what).hint("--yes does it"));
+        }
+        let count = session.discard(name)?;
+        self.output.result(
+            &format!("removed {count} from {name}"),
+            &json!({ "event": "discarded", "from": name, "messages": count }),
+        )
     }
 
     async fn delete_account(&self, yes: bool) -> Result<()> {
-        let session = self.open()?;
+        let session = self.open().await?;
         let name = session.name().to_string();
         if !yes {
             let what = format!("this would end the account of {name}, with all that waits for it");
@@ -366,8 +451,8 @@ impl Call {
         })
     }
 
-    fn open(&self) -> Result<Session> {
-        Session::open(&self.profile, self.options.clone())
+    async fn open(&self) -> Result<Session> {
+        Session::open(&self.profile, self.options.clone()).await
     }
 }
 
@@ -375,7 +460,7 @@ impl Call {
 fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused | ErrorKind::Busy
+        ErrorKind::Unreachable | ErrorKind::NoAnswer | ErrorKind::Refused | ErrorKind::Busy | ErrorKind::File
     )
 }
 

@@ -11,7 +11,7 @@ use super::input::{Input, Line};
 use super::output::print;
 use super::progress::{Bars, Spinner};
 use super::render::{arrival_hint, arrival_text};
-use crate::ui::cli::{interrupted, valid_name};
+use crate::ui::cli::{Signal, signal, valid_name};
 
 /// What the classic clients print on every refusal.
 const REFUSAL: &str = "server responded with an error";
@@ -25,7 +25,7 @@ pub(crate) async fn run(profile: &Profile, options: &Options) -> Result<()> {
         print(&format!("\n{}", text()))?;
         let line = tokio::select! {
             line = menu.input.line("? ") => line?,
-            error = interrupted() => return Err(error),
+            signal = signal() => return Err(signal.into()),
         };
         match line {
             Line::End => return Ok(()),
@@ -72,19 +72,21 @@ impl Menu<'_> {
     /// Does what a number stands for. Only the end of input or output ends the menu.
     async fn choose(&mut self, number: u16) -> Result<()> {
         let certain = Action::of_number(number, None) == Action::of_number(number, Some(Family::A));
-        let family = if certain { None } else { self.family() };
+        let family = if certain { None } else { self.family().await };
         let Some(action) = Action::of_number(number, family) else {
             return print("there is no such number");
         };
         let done = tokio::select! {
             done = self.act(action) => done,
-            error = interrupted() => Err(error),
+            // Ctrl-C ends the action; unless a thread still waits for a line, and would take the next.
+            signal = signal() => match signal {
+                Signal::Interrupt if self.input.is_free() => Err(signal.into()),
+                _ => return Err(signal.into()),
+            },
         };
         let Err(error) = done else { return Ok(()) };
         match error.kind() {
             ErrorKind::Closed => return Err(error),
-            // A thread still waits for a line, and would take the next.
-            ErrorKind::Interrupted if matches!(self.input, Input::Plain) => return Err(error),
             ErrorKind::Refused => print(REFUSAL)?,
             ErrorKind::Interrupted => return print("interrupted"),
             _ => print(&error.to_string())?,
@@ -96,29 +98,29 @@ impl Menu<'_> {
         match action {
             Action::Register => self.register().await,
             Action::List => {
-                let users = self.open()?.list().await?;
+                let users = self.open().await?.list().await?;
                 users.iter().try_for_each(|user| print(&user.name))
             }
             Action::PublicKey => {
                 let name = self.ask("user name: ").await?;
-                let (peer, _) = self.open()?.public_key(&name).await?;
+                let (peer, _) = self.open().await?.public_key(&name).await?;
                 print(&format!("public key of {} received", peer.name))
             }
             Action::Receive => self.receive().await,
             Action::SendText => {
                 let name = self.ask("user name: ").await?;
                 let text = self.ask("message: ").await?;
-                self.open()?.send_text(&name, &text).await?;
+                self.open().await?.send_text(&name, &text).await?;
                 print("message sent")
             }
             Action::RequestKey => {
                 let name = self.ask("user name: ").await?;
-                self.open()?.request_key(&name, false).await?;
+                self.open().await?.request_key(&name, false).await?;
                 print("request for symmetric key sent")
             }
             Action::SendKey => {
                 let name = self.ask("user name: ").await?;
-                self.open()?.send_key(&name, false).await?;
+                self.open().await?.send_key(&name, false).await?;
                 print("symmetric key sent")
             }
             Action::SendFile => {
@@ -126,7 +128,7 @@ impl Menu<'_> {
                 let path = self.ask("file path: ").await?;
                 let mut bars = Bars::default();
                 let mut progress = |done, total| bars.update(done, total);
-                self.open()?.send_file(&name, Path::new(&path), &mut progress).await?;
+                self.open().await?.send_file(&name, Path::new(&path), &mut progress).await?;
                 print("file sent")
             }
         }
@@ -152,7 +154,7 @@ impl Menu<'_> {
             print(&arrival_text(&arrival))?;
             arrival_hint(&arrival).map_or(Ok(()), |hint| print(&format!("({})\n", in_menu(&hint))))
         };
-        match self.open()?.receive(None, &mut progress, &mut show).await? {
+        match self.open().await?.receive(None, &mut progress, &mut show).await? {
             0 => print("no messages"),
             _ => Ok(()),
         }
@@ -167,12 +169,15 @@ impl Menu<'_> {
     }
 
     /// The session, for one action: in between, others may use the profile.
-    fn open(&self) -> Result<Session> {
-        Session::open(self.profile, self.options.clone())
+    async fn open(&self) -> Result<Session> {
+        Session::open(self.profile, self.options.clone()).await
     }
 
-    fn family(&self) -> Option<Family> {
-        let proven = || self.open().ok()?.proven().map(|(dialect, _)| dialect);
-        self.options.dialect.or_else(proven).map(|dialect| dialect.family)
+    async fn family(&self) -> Option<Family> {
+        let dialect = match self.options.dialect {
+            Some(dialect) => dialect,
+            None => self.open().await.ok()?.proven()?.0,
+        };
+        Some(dialect.family)
     }
 }
