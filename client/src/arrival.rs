@@ -24,7 +24,7 @@ pub struct Arrival {
 /// What is in a message that has come.
 #[derive(Debug)]
 pub enum Content {
-    /// They ask for a symmetric key. With [`Options::auto_keys`]: what came of sending it.
+    /// They ask for a symmetric key. With [`crate::Options::auto_keys`]: what came of sending it.
     KeyRequest(Option<Result<()>>),
     /// A symmetric key.
     Key(KeyOutcome),

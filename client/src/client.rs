@@ -127,6 +127,8 @@ impl Client {
             };
             pending.clear();
             progress(sent, size);
+            // Lets Ctrl-C be noticed, however fast the server takes it.
+            tokio::task::yield_now().await;
             if last || !go_on {
                 break;
             }

@@ -21,11 +21,12 @@ pub(crate) enum Trial {
     Once,
 }
 
+/// What to do when it is not known whether a registration has arrived.
+pub const UNSURE_HINT: &str = "the name may be registered all the same. Say the dialect (--dialect), or give the server \
+                               longer (--timeout); if the name is refused then, take another";
+
 fn unsure(error: Error) -> Error {
-    Error::new(error.kind(), error.to_string()).hint(
-        "the name may be registered all the same. Say the dialect (--dialect), or give the server longer (--timeout); \
-         if the name is refused then, take another",
-    )
+    Error::new(error.kind(), error.to_string()).hint(UNSURE_HINT)
 }
 
 /// What a server of which nothing is known answers, and in which dialect and version it was asked then.

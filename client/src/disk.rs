@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Fails if a file of `size` bytes certainly does not fit into a directory, before anything is written.
 pub(crate) fn require_room(dir: &Path, size: u64) -> Result<()> {
-    // A file system that does not say is tried.
-    let Ok(disk) = rustix::fs::statvfs(dir) else { return Ok(()) };
+    // A file system that does not say, or claims to have no blocks at all, is tried.
+    let Some(disk) = rustix::fs::statvfs(dir).ok().filter(|disk| disk.f_blocks > 0) else { return Ok(()) };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if size <= free {
         return Ok(());

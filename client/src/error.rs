@@ -89,6 +89,9 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 failed.hint("make room on that disk and try again")
             }
+            io::ErrorKind::FileTooLarge => {
+                failed.hint("choose another place: this one does not take files so large")
+            }
             _ => failed,
         }
     }

@@ -3,14 +3,17 @@
 //! A message is one file that holds its content; the file's name holds all else:
 //! `SEQUENCE-FROM-MESSAGEID-TYPE-SHA256.STATE`. A message leaves the inbox when it has been shown.
 //!
+//! A message for which the disk has no room is read past, and holds up no other: it stays with the server, which is not
+//! told that its answer arrived. The journal remembers it, so that the user can give it up.
+//!
 //! A server that did not see its answer arrive delivers it again. So while a pull is open, and after one that was cut,
 //! the journal knows which messages may come twice; these, and no others, are dropped when they do.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use messageu_wire::fields::ClientId;
+use messageu_wire::fields::{ClientId, MessageId};
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::pull_messages::EntryHead;
 use serde::{Deserialize, Serialize};
@@ -53,7 +56,7 @@ pub(crate) struct Entry {
     pub(crate) state: State,
     pub(crate) sequence: u64,
     pub(crate) from: ClientId,
-    pub(crate) message_id: Option<u32>,
+    pub(crate) message_id: Option<MessageId>,
     pub(crate) kind: MessageType,
     /// Sender, number, type and content as one text, by which a message is known again.
     identity: String,
@@ -67,14 +70,34 @@ struct Journal {
     open_from: Option<u64>,
     /// The messages of pulls that were cut.
     may_come_again: Vec<String>,
+    /// The messages that found no room.
+    no_room: Vec<Unstored>,
+}
+
+/// A message that found no room, and is with the server still.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Unstored {
+    identity: String,
+    size: u32,
+    /// Whether the user does not want it: it is dropped when it comes again.
+    #[serde(default)]
+    given_up: bool,
 }
 
 /// The message that is coming in.
 #[derive(Debug)]
 struct Incoming {
     head: EntryHead,
-    file: File,
+    place: Place,
     digest: Sha256,
+}
+
+/// Where its content goes.
+#[derive(Debug)]
+enum Place {
+    File(File),
+    /// Nowhere: there is no room, and this is how it was found out.
+    Nowhere(Error),
 }
 
 /// The inbox of an identity.
@@ -88,6 +111,8 @@ pub(crate) struct Inbox {
     /// Messages of this pull that came before, in a pull that was cut.
     may_come_again: Vec<String>,
     pulled: Vec<Entry>,
+    /// The first message of this pull that found no room.
+    unstored: Option<(ClientId, Error)>,
 }
 
 impl Inbox {
@@ -103,6 +128,7 @@ impl Inbox {
             incoming: None,
             may_come_again: Vec::new(),
             pulled: Vec::new(),
+            unstored: None,
         };
         inbox.discard_incoming();
         inbox.next = inbox.all()?.iter().map(|entry| entry.sequence + 1).max().unwrap_or(0);
@@ -117,10 +143,12 @@ impl Inbox {
 
     /// A message begins to come in.
     pub(crate) fn begin(&mut self, head: EntryHead) -> Result<()> {
-        require_room(&self.dir, head.size.into())?;
         let path = self.dir.join(INCOMING_FILE);
-        let file = create_private(&path).at("create", &path)?;
-        self.incoming = Some(Incoming { head, file, digest: Sha256::new() });
+        let place = match require_room(&self.dir, head.size.into()) {
+            Ok(()) => Place::File(create_private(&path).at("create", &path)?),
+            Err(no_room) => Place::Nowhere(no_room),
+        };
+        self.incoming = Some(Incoming { head, place, digest: Sha256::new() });
         Ok(())
     }
 
@@ -128,17 +156,46 @@ impl Inbox {
     pub(crate) fn content(&mut self, bytes: &[u8]) -> Result<()> {
         let incoming = self.incoming.as_mut().ok_or_else(out_of_order)?;
         incoming.digest.update(bytes);
-        incoming.file.write_all(bytes).at("write", &self.dir.join(INCOMING_FILE))
+        let Place::File(file) = &mut incoming.place else { return Ok(()) };
+        let path = self.dir.join(INCOMING_FILE);
+        match file.write_all(bytes) {
+            Ok(()) => Ok(()),
+            Err(error) if is_no_room(&error) => {
+                // Others may use the room that it took.
+                fs::remove_file(&path).at("remove", &path)?;
+                incoming.place = Place::Nowhere(Error::file("write", &path, &error));
+                Ok(())
+            }
+            Err(error) => Err(Error::file("write", &path, &error)),
+        }
     }
 
     /// All its content has come. On disk it is for sure after [`Inbox::sync`] alone.
     pub(crate) fn end(&mut self) -> Result<()> {
-        let Incoming { head, digest, .. } = self.incoming.take().ok_or_else(out_of_order)?;
+        let Incoming { head, place, digest } = self.incoming.take().ok_or_else(out_of_order)?;
         let from = self.dir.join(INCOMING_FILE);
         let identity = identity(&head, &digest.finalize());
         if let Some(at) = self.may_come_again.iter().position(|known| *known == identity) {
             self.may_come_again.swap_remove(at);
-            return fs::remove_file(&from).at("remove", &from);
+            self.discard_incoming();
+            return Ok(());
+        }
+        let known = self.journal.no_room.iter().position(|known| known.identity == identity);
+        let given_up = known.and_then(|at| self.journal.no_room.get(at)).is_some_and(|known| known.given_up);
+        match place {
+            _ if given_up => {
+                self.discard_incoming();
+                return Ok(());
+            }
+            Place::File(_) => {}
+            Place::Nowhere(no_room) => {
+                if known.is_none() {
+                    self.journal.no_room.push(Unstored { identity, size: head.size, given_up: false });
+                    self.write_journal()?;
+                }
+                self.unstored.get_or_insert((head.from, no_room));
+                return Ok(());
+            }
         }
         if self.pulled.is_empty() {
             self.journal.open_from = Some(self.next);
@@ -152,10 +209,29 @@ impl Inbox {
         Ok(())
     }
 
+    /// The first message of this pull that found no room: from whom it is, and what was wrong.
+    pub(crate) fn take_unstored(&mut self) -> Option<(ClientId, Error)> {
+        self.unstored.take()
+    }
+
+    /// The messages that found no room, and that the server has still.
+    pub(crate) fn at_server(&self) -> impl Iterator<Item = EntryHead> {
+        self.journal.no_room.iter().filter(|unstored| !unstored.given_up).filter_map(Unstored::head)
+    }
+
+    /// Lets those from a user be dropped when they come again.
+    pub(crate) fn give_up(&mut self, from: ClientId) -> Result<()> {
+        for unstored in &mut self.journal.no_room {
+            unstored.given_up |= unstored.head().is_some_and(|head| head.from == from);
+        }
+        self.write_journal()
+    }
+
     /// A pull begins.
     pub(crate) fn open_pull(&mut self) {
         self.may_come_again.clone_from(&self.journal.may_come_again);
         self.pulled.clear();
+        self.unstored = None;
     }
 
     /// Makes sure that what has come is on disk, so that the server may delete it.
@@ -173,6 +249,10 @@ impl Inbox {
     pub(crate) fn close_pull(&mut self, whole: bool) -> Result<()> {
         let mut journal = Journal::default();
         if !whole {
+            journal.no_room.append(&mut self.journal.no_room);
+            journal
+                .no_room
+                .retain(|unstored| self.pulled.iter().all(|entry| entry.identity != unstored.identity));
             journal.may_come_again.append(&mut self.journal.may_come_again);
             journal.may_come_again.extend(self.pulled.drain(..).map(|entry| entry.identity));
         }
@@ -230,15 +310,14 @@ impl Entry {
         let (stem, suffix) = path.file_name()?.to_str()?.split_once('.')?;
         let state = State::ALL.into_iter().find(|state| state.suffix() == suffix)?;
         let (sequence, identity) = stem.split_once('-')?;
-        let [from, message_id, kind, _digest] =
-            <[&str; 4]>::try_from(identity.split('-').collect::<Vec<_>>()).ok()?;
+        let EntryHead { from, message_id, kind, .. } = head(identity, 0)?;
         Some(Self {
             path: path.to_owned(),
             state,
             sequence: sequence.parse().ok()?,
-            from: from.parse().ok()?,
-            message_id: message_id.parse().ok(),
-            kind: MessageType(kind.parse().ok()?),
+            from,
+            message_id,
+            kind,
             identity: identity.to_owned(),
         })
     }
@@ -259,6 +338,24 @@ impl Entry {
     }
 }
 
+impl Unstored {
+    fn head(&self) -> Option<EntryHead> {
+        head(&self.identity, self.size)
+    }
+}
+
+/// What an identity and a size say of a message.
+fn head(identity: &str, size: u32) -> Option<EntryHead> {
+    let [from, message_id, kind, _digest] =
+        <[&str; 4]>::try_from(identity.split('-').collect::<Vec<_>>()).ok()?;
+    Some(EntryHead {
+        from: from.parse().ok()?,
+        message_id: message_id.parse().ok().map(MessageId),
+        kind: MessageType(kind.parse().ok()?),
+        size,
+    })
+}
+
 fn identity(head: &EntryHead, digest: &[u8]) -> String {
     let message_id = head.message_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -273,14 +370,18 @@ fn create_private(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
+/// Whether a file cannot grow: the disk, the user's part of it, or what the file system takes for one file is used up.
+fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 fn out_of_order() -> Error {
     Error::new(ErrorKind::Other, "the parts of a pull came out of order")
 }
 
 #[cfg(test)]
 mod tests {
-    use messageu_wire::fields::MessageId;
-
     use super::*;
     use crate::profile::Profile;
 

@@ -32,6 +32,8 @@ pub struct Summary {
     pub passed: usize,
     /// Steps that did not.
     pub failed: usize,
+    /// Of the first of these, what kind of failure it was.
+    pub failure: Option<ErrorKind>,
 }
 
 /// The dialects that a server can tell apart on one port.
@@ -188,9 +190,12 @@ impl Test<'_> {
     /// Tells what came of a step.
     fn told<T>(&mut self, what: &str, outcome: Result<T>) -> Outcome<T> {
         let failure = outcome.as_ref().err().map(ToString::to_string);
-        match failure {
-            None => self.summary.passed += 1,
-            Some(_) => self.summary.failed += 1,
+        match &outcome {
+            Ok(_) => self.summary.passed += 1,
+            Err(error) => {
+                self.summary.failed += 1;
+                self.summary.failure.get_or_insert(error.kind());
+            }
         }
         (self.report)(&Step { what: what.to_owned(), failure });
         outcome.map_err(|_| Told)

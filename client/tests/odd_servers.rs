@@ -22,7 +22,7 @@ use messageu_wire::frame::Received;
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::{fetch_key, list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request};
-use support::{Fake, ME, Reply, User, answer, family_d, refusal, registered, shown};
+use support::{Fake, ME, Reply, Run, User, answer, family_d, refusal, registered, shown};
 
 const BOB: ClientId = ClientId(*b"bob's client id!");
 
@@ -624,4 +624,90 @@ fn a_wait_beyond_all_clocks_is_a_wait_without_end() {
     user.ok(&["list"]);
     let out = user.ok(&["receive", "--wait", "5000000000000h"]);
     assert_eq!(out, shown("bob", "Request for symmetric key") + "\n");
+}
+
+/// A server of family D at which a large file and a text from bob wait, however often they are pulled.
+fn with_a_large_file_and_a_text() -> Fake {
+    let messages = vec![
+        from_bob(MessageType::FILE, sealed(&[7; 100_000])),
+        pull_messages::Message {
+            message_id: Some(MessageId(2)),
+            ..from_bob(MessageType::TEXT, sealed(b"behind it"))
+        },
+    ];
+    fake(move |_| Reply::Answer(answer(family_d(), pull_messages::Response { messages: messages.clone() })))
+}
+
+/// A user who has received from it once, on a disk that takes no large files.
+#[cfg(unix)]
+fn received_without_room(server: &Fake) -> User {
+    let user = User::registered("alice", server.address, &[]);
+    user.ok(&["list"]);
+    share_key(&user);
+    let script = format!("trap '' XFSZ; ulimit -f 64; exec '{}' receive", env!("CARGO_BIN_EXE_messageu"));
+    let mut command = user.command_of("sh", &["-c", &script]);
+    let run = Run::from(command.output().unwrap());
+    assert_eq!((run.code, run.out), (Some(8), shown("bob", "behind it") + "\n"), "{}", run.err);
+    assert!(run.err.contains("a message from bob stays with the server"), "{}", run.err);
+    assert!(server.last_was_reset(), "the server takes the file as arrived");
+    assert_eq!(user.ok(&["inbox"]), "bob  file, 100016 bytes, with the server: no room for it here\n");
+    user
+}
+
+#[cfg(unix)]
+#[test]
+fn a_message_without_room_stays_with_the_server_and_holds_up_nothing_else() {
+    let server = with_a_large_file_and_a_text();
+    let user = received_without_room(&server);
+    let out = user.ok(&["receive"]);
+    assert_eq!(only_download(&user), [7; 100_000]);
+    assert!(!out.contains("behind it"), "{out}");
+    assert!(!server.last_was_reset());
+    assert_eq!(user.ok(&["inbox"]), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_message_without_room_is_given_up_on_demand() {
+    let server = with_a_large_file_and_a_text();
+    let user = received_without_room(&server);
+    user.ok(&["discard", "bob", "--yes"]);
+    assert_eq!(user.ok(&["inbox"]), "");
+    assert_eq!(user.ok(&["receive"]), "");
+    assert!(!server.last_was_reset());
+    assert!(!user.path("downloads").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_large_send_however_fast_the_server_takes_it() {
+    const SIZE: u64 = 3 << 30;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let sink = std::thread::spawn(move || {
+        // The list, by which the dialect is found out; and then the file.
+        let (mut first, _) = listener.accept().unwrap();
+        let Reply::Answer(list) = list_of_bob() else { unreachable!() };
+        first.write_all(&list).unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
+        while let Ok(count @ 1..) = second.read(&mut buffer) {
+            total += u64::try_from(count).unwrap();
+            let _ = began.send(());
+        }
+        total
+    });
+    let honest = fake(|_| Reply::Silence);
+    let user = User::registered("alice", honest.address, &[]);
+    share_key(&user);
+    std::fs::File::create(user.path("large")).unwrap().set_len(SIZE).unwrap();
+    let path = user.path("large");
+    let mut command = user.command(&["--server", &address, "--dialect", "d", "send-file", "bob"]);
+    let mut child = command.arg(path).spawn().unwrap();
+    has_begun.recv().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(sink.join().unwrap() < SIZE, "all of it went out first");
 }

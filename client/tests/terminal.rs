@@ -125,6 +125,20 @@ fn sigterm_ends_the_menu_wherever_it_is() {
 }
 
 #[test]
+fn sigterm_ends_the_menu_while_it_waits_for_the_profile() {
+    let (_server, user) = user_of_a_silent_server();
+    let lock = File::options().write(true).open(user.path(".messageu").join("lock")).unwrap();
+    lock.lock().unwrap();
+    let mut terminal = Terminal::start(&user);
+    terminal.wait_for("? ");
+    // An older number, whose meaning depends on the dialect in the profile.
+    terminal.type_in("50\r");
+    terminal.wait_for("50");
+    terminal.send(Signal::TERM);
+    assert_eq!(terminal.exit_code(), Some(130));
+}
+
+#[test]
 fn ctrl_c_ends_an_action_and_pressed_twice_the_menu() {
     let (server, user) = user_of_a_silent_server();
     let mut terminal = Terminal::start(&user);

@@ -139,7 +139,9 @@ impl Relay {
     /// A disk that cannot be asked counts as having room: the store will say if it has not.
     #[must_use]
     pub fn disk_has_room(&self, bytes: u64) -> bool {
-        let Some(disk) = self.disk.as_ref().and_then(|disk| rustix::fs::statvfs(disk).ok()) else {
+        let disk = self.disk.as_ref().and_then(|disk| rustix::fs::statvfs(disk).ok());
+        // One that claims to have no blocks at all does not count them.
+        let Some(disk) = disk.filter(|disk| disk.f_blocks > 0) else {
             return true;
         };
         let percent = disk.f_blocks.saturating_mul(disk.f_frsize) / 100;

@@ -24,7 +24,7 @@ use crate::keyring::{Asked, Contact, Contacts, Iv, Keyring, StoredKey};
 use crate::profile::{Lock, Profile, ReservedIdentity, StateDir};
 use crate::upload::Upload;
 
-pub use self::receiving::Waiting;
+pub use self::receiving::{Waiting, WhyWaiting};
 
 /// Most bytes of a text. A longer one that comes is saved as a file; a longer one is not sent.
 pub const TEXT_LIMIT: u64 = 1 << 20;

@@ -7,6 +7,7 @@ use messageu_envelope::legacy::{LEGACY_WRAPPED_KEY_SIZE, legacy_open, legacy_sea
 use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::fields::{ClientId, MessageId};
 use messageu_wire::message::MessageType;
+use messageu_wire::operation::pull_messages::EntryHead;
 use zeroize::Zeroizing;
 
 use super::{Session, TEXT_LIMIT, several, stranger};
@@ -17,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::inbox::{Entry, State};
 use crate::keyring::{Asked, Contact, StoredKey};
 
-/// A message that stays in the inbox.
+/// A message that stays in the inbox, or, for want of room, with the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Waiting {
     /// From whom.
@@ -28,8 +29,19 @@ pub struct Waiting {
     pub kind: MessageType,
     /// Bytes of its content, sealed.
     pub size: u64,
-    /// Whether it was shown to be there, and waits for a key that opens it.
-    pub locked: bool,
+    /// Why it stays.
+    pub why: WhyWaiting,
+}
+
+/// Why a message stays in the inbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhyWaiting {
+    /// It has not been shown yet, perhaps because it could not be saved.
+    New,
+    /// It was shown to be there, and waits for a key that opens it.
+    Locked,
+    /// There was no room for it in the profile: the server has it still.
+    NoRoom,
 }
 
 /// One call of [`Session::receive`]: what it has shown, and what it could not.
@@ -89,7 +101,25 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::File`] if the inbox cannot be read.
     pub fn waiting(&self) -> Result<Vec<Waiting>> {
-        self.inbox.all()?.iter().map(|entry| self.as_waiting(entry)).collect()
+        let entries = self.inbox.all()?;
+        let here = entries.iter().map(|entry| {
+            let why = match entry.state {
+                State::New => WhyWaiting::New,
+                State::Waiting => WhyWaiting::Locked,
+            };
+            let Entry { from, message_id, kind, .. } = *entry;
+            Ok(Waiting { from: self.contact(from), message_id, kind, size: entry.size()?, why })
+        });
+        let there = self.inbox.at_server().map(|EntryHead { from, message_id, kind, size }| {
+            Ok(Waiting {
+                from: self.contact(from),
+                message_id,
+                kind,
+                size: size.into(),
+                why: WhyWaiting::NoRoom,
+            })
+        });
+        here.chain(there).collect()
     }
 
     /// Of these, the ones from a user, who need not be known to the server any more.
@@ -97,43 +127,34 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Peer`] if there is nothing from them.
     pub fn waiting_from(&self, name: &str) -> Result<Vec<Waiting>> {
-        self.entries_from(name)?.iter().map(|entry| self.as_waiting(entry)).collect()
-    }
-
-    /// Removes from the inbox what is there from a user; says how many messages that was.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Peer`] if there is nothing from them.
-    pub fn discard(&mut self, name: &str) -> Result<usize> {
-        let entries = self.entries_from(name)?;
-        entries.iter().try_for_each(|entry| self.inbox.remove(entry))?;
-        Ok(entries.len())
-    }
-
-    fn as_waiting(&self, entry: &Entry) -> Result<Waiting> {
-        Ok(Waiting {
-            from: self.contact(entry.from),
-            message_id: entry.message_id.map(MessageId),
-            kind: entry.kind,
-            size: entry.size()?,
-            locked: entry.state == State::Waiting,
-        })
-    }
-
-    fn entries_from(&self, name: &str) -> Result<Vec<Entry>> {
-        let from = match (self.known(name).as_slice(), name.parse()) {
+        let id = match (self.known(name).as_slice(), name.parse()) {
             ([contact], _) => Some(contact.id),
             ([], Ok(id)) => Some(id),
             ([], Err(_)) => None,
             _ => return Err(several(name)),
         };
-        let mut entries = self.inbox.all()?;
-        entries.retain(|entry| Some(entry.from) == from);
-        if entries.is_empty() {
+        let mut waiting = self.waiting()?;
+        waiting.retain(|one| Some(one.from.id) == id);
+        if waiting.is_empty() {
             let what = format!("nothing from {name:?} is in the inbox");
             return Err(Error::new(ErrorKind::Peer, what).hint("`messageu inbox` shows what is"));
         }
-        Ok(entries)
+        Ok(waiting)
+    }
+
+    /// Gives up what stays from a user: removes it from the inbox, and drops what the server has still when it comes
+    /// again. Says how many messages that is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Peer`] if there is nothing from them.
+    pub fn discard(&mut self, name: &str) -> Result<usize> {
+        let waiting = self.waiting_from(name)?;
+        let Some(Waiting { from, .. }) = waiting.first() else { return Ok(0) };
+        for entry in self.inbox.all()?.iter().filter(|entry| entry.from == from.id) {
+            self.inbox.remove(entry)?;
+        }
+        self.inbox.give_up(from.id)?;
+        Ok(waiting.len())
     }
 
     fn contact(&self, id: ClientId) -> Contact {
@@ -146,7 +167,7 @@ impl Session {
         let mut pull = client.pull(self.id()).await?;
         self.inbox.open_pull();
         let taken = match self.take(&mut pull, progress).await {
-            Ok(()) => self.inbox.sync(),
+            Ok(()) => self.inbox.sync().and_then(|()| self.all_stored()),
             Err(error) => Err(if error.kind() == ErrorKind::Refused { stranger(error) } else { error }),
         };
         match &taken {
@@ -155,6 +176,14 @@ impl Session {
         }
         self.inbox.close_pull(taken.is_ok())?;
         taken
+    }
+
+    /// Fails if a message of this pull found no room: the server must not take it as arrived.
+    fn all_stored(&mut self) -> Result<()> {
+        let Some((from, error)) = self.inbox.take_unstored() else { return Ok(()) };
+        let from = self.contact(from);
+        let what = format!("a message from {} stays with the server: {error}", from.name);
+        Err(stays(&error, what, &from))
     }
 
     async fn take(&mut self, pull: &mut Pull, progress: Progress<'_>) -> Result<()> {
@@ -256,12 +285,7 @@ impl Session {
                 showing.stuck.insert(entry.sequence);
                 let from = self.contact(entry.from);
                 let what = format!("a message from {} stays in the inbox: {error}", from.name);
-                let hint = format!(
-                    "{}; what has come besides has been shown. `messageu receive` tries again, `messageu discard {}` gives it up",
-                    error.hint_text().unwrap_or("it may work another time"),
-                    from.handle(),
-                );
-                showing.failure.get_or_insert(Error::new(error.kind(), what).hint(hint));
+                showing.failure.get_or_insert(stays(&error, what, &from));
                 None
             }
         }
@@ -273,12 +297,7 @@ impl Session {
             let _ = self.list().await;
             self.listed = true;
         }
-        Arrival {
-            from: self.contact(entry.from),
-            message_id: entry.message_id.map(MessageId),
-            kind: entry.kind,
-            content,
-        }
+        Arrival { from: self.contact(entry.from), message_id: entry.message_id, kind: entry.kind, content }
     }
 
     async fn open_entry(&mut self, entry: &Entry, progress: Progress<'_>) -> Result<Content> {
@@ -358,4 +377,13 @@ impl Session {
         // So that the path that is shown leads there from anywhere.
         std::path::absolute(&dir).unwrap_or(dir)
     }
+}
+
+/// Why a message has not been shown, and what to do about it.
+fn stays(error: &Error, what: String, from: &Contact) -> Error {
+    Error::new(error.kind(), what).hint(format!(
+        "{}; what has come besides has been shown. `messageu receive` tries again, `messageu discard {}` gives it up",
+        error.hint_text().unwrap_or("it may work another time"),
+        from.handle(),
+    ))
 }

@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use messageu_client::{Error, ErrorKind, Result};
+use rustix::process::getpgrp;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use tokio::task::spawn_blocking;
@@ -21,8 +23,29 @@ pub(crate) enum Line {
 
 /// Where lines come from.
 pub(crate) enum Input {
-    Terminal(Option<Box<DefaultEditor>>),
+    Terminal(Option<Box<DefaultEditor>>, #[expect(dead_code, reason = "it acts when it is dropped")] Restore),
     Plain,
+}
+
+/// Gives the terminal back as it was: a line editor that a signal interrupts leaves it as it needs it.
+pub(crate) struct Restore(Option<Termios>);
+
+impl Restore {
+    fn new() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // In the background the terminal is somebody else's, and to touch it would stop us. Where it controls nobody, there
+        // is no background.
+        let is_ours = tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp());
+        if let (Some(was), true) = (&self.0, is_ours) {
+            // There is nobody to tell if the terminal has gone.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, was);
+        }
+    }
 }
 
 impl Input {
@@ -30,17 +53,18 @@ impl Input {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Self::Plain;
         }
-        DefaultEditor::new().map_or(Self::Plain, |editor| Self::Terminal(Some(Box::new(editor))))
+        let restore = Restore::new();
+        DefaultEditor::new().map_or(Self::Plain, |editor| Self::Terminal(Some(Box::new(editor)), restore))
     }
 
     /// Whether no thread can be waiting for a line.
     pub(crate) const fn is_free(&self) -> bool {
-        matches!(self, Self::Terminal(Some(_)))
+        matches!(self, Self::Terminal(Some(_), _))
     }
 
     /// Asks for a line. It is read on a thread of its own, so that signals are noticed meanwhile.
     pub(crate) async fn line(&mut self, prompt: &str) -> Result<Line> {
-        let Self::Terminal(place) = self else {
+        let Self::Terminal(place, _) = self else {
             print(prompt.trim_end())?;
             return spawn_blocking(plain_line).await.map_err(|_| no_input("the reader failed"))?;
         };

@@ -49,7 +49,12 @@ impl User {
 
     /// The program with the profile and the server as environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_messageu"));
+        self.command_of(env!("CARGO_BIN_EXE_messageu"), arguments)
+    }
+
+    /// Any program with the same environment.
+    pub(crate) fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESSAGEU_")) {
             command.env_remove(name);
         }

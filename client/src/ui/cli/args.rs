@@ -146,9 +146,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         count: Option<u32>,
     },
-    /// Show what stays in the inbox: messages that do not open or could not be saved
+    /// Show what stays in the inbox: messages that do not open, or for which there was no room
     Inbox,
-    /// Remove from the inbox what is there from a user, unseen
+    /// Give up what stays in the inbox from a user, unseen
     Discard {
         /// From whom: a name, or an id of 32 hexadecimal digits
         name: String,
@@ -279,8 +279,8 @@ fn after_long_help() -> String {
          Results go to standard output, errors and notes to standard error. With --output json each is one object a \
          line, whose field `event` names it and says which others there are:\n  \
          registered: name, id, dialect, version, trust\n  \
-         user (of list): name, id\n  \
-         public_key: name, id, public_key (X.509 DER in base64)\n  \
+         user (of list): name, id, trust\n  \
+         public_key: name, id, public_key (X.509 DER in base64), trust\n  \
          key_requested, key_sent, text_sent, file_sent: to, to_id, message_id, trust\n  \
          of receive, all: from, from_id, message_id, type, trust\n    \
          key_request: answered, answer_error\n    \
@@ -288,7 +288,7 @@ fn after_long_help() -> String {
          text: text\n    \
          file, long_text, unknown: path, size\n    \
          locked: reason (no_key, wrong_key)\n  \
-         waiting (of inbox): from, from_id, message_id, type, size, locked\n  \
+         waiting (of inbox): from, from_id, message_id, type, size, why (new, locked, no_room)\n  \
          discarded: from, messages\n  \
          account_deleted: name\n  \
          step (of test): dialect, what, ok, why; summary: passed, failed\n  \

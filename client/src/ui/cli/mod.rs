@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::CommandFactory;
 use messageu_client::self_test::{self, Step, Summary, detectable_dialects};
-use messageu_client::{Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT};
+use messageu_client::{
+    Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT, UNSURE_HINT, WhyWaiting,
+};
 use messageu_envelope::legacy::LEGACY_BANNER;
 use messageu_wire::dialect::{Dialect, RecognisedBy};
 use messageu_wire::fields::Name;
@@ -38,8 +40,6 @@ pub(crate) fn main() -> ExitCode {
         Err(wrong) => return usage(&wrong),
     };
     let output = Output { format: line.global.output };
-    // A line editor that a signal interrupts leaves the terminal as it needs it; the shell needs it as it was.
-    let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let done = runtime.block_on(run(line, output));
@@ -49,11 +49,6 @@ pub(crate) fn main() -> ExitCode {
         }
         Err(error) => Err(Error::new(ErrorKind::Other, format!("cannot start: {error}"))),
     };
-    if let Some(terminal) = terminal {
-        // There is nobody to tell if the terminal has gone.
-        let _ =
-            rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &terminal);
-    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,9 +81,14 @@ async fn run(line: CommandLine, output: Output) -> Result<()> {
         return call.run(command).await;
     }
     let ends_so = matches!(command, Command::Receive { follow: true, .. });
+    let registers = matches!(command, Command::Register { .. });
     tokio::select! {
         done = call.run(command) => done,
-        signal = signal() => if ends_so { Ok(()) } else { Err(signal.into()) },
+        signal = signal() => match Error::from(signal) {
+            _ if ends_so => Ok(()),
+            error if registers => Err(error.hint(UNSURE_HINT)),
+            error => Err(error),
+        },
     }
 }
 
@@ -219,7 +219,7 @@ impl Call {
         }
         users.iter().try_for_each(|user| {
             let id = user.id.to_string();
-            let object = json!({ "event": "user", "name": user.name, "id": id });
+            let object = json!({ "event": "user", "name": user.name, "id": id, "trust": LEGACY_BANNER });
             self.output.result(&format!("{id}  {}", user.name), &object)
         })
     }
@@ -237,6 +237,7 @@ impl Call {
             format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n").trim_end());
         let object = json!({
             "event": "public_key", "name": peer.name, "id": peer.id.to_string(), "public_key": base64,
+            "trust": LEGACY_BANNER,
         });
         self.output.result(&text, &object)
     }
@@ -291,9 +292,9 @@ impl Call {
         }
         // Only by the way: another command may have the profile by now.
         let waiting = match self.open().await {
-            Ok(session) => {
-                session.waiting().map_or(0, |waiting| waiting.iter().filter(|one| one.locked).count())
-            }
+            Ok(session) => session
+                .waiting()
+                .map_or(0, |waiting| waiting.iter().filter(|one| one.why == WhyWaiting::Locked).count()),
             Err(_) => 0,
         };
         if waiting > 0 {
@@ -354,12 +355,16 @@ impl Call {
             self.output.note("the inbox is empty; `messageu receive` asks the server");
         }
         waiting.iter().try_for_each(|one| {
-            let why = if one.locked { "does not open yet" } else { "not shown yet" };
+            let (why, name) = match one.why {
+                WhyWaiting::New => ("not shown yet", "new"),
+                WhyWaiting::Locked => ("does not open yet", "locked"),
+                WhyWaiting::NoRoom => ("with the server: no room for it here", "no_room"),
+            };
             let text = format!("{}  {}, {} bytes, {why}", one.from.name, one.kind, one.size);
             let object = json!({
                 "event": "waiting", "from": one.from.name, "from_id": one.from.id.to_string(),
                 "message_id": one.message_id.map(|id| id.0), "type": one.kind.0, "size": one.size,
-                "locked": one.locked,
+                "why": name,
             });
             self.output.result(&text, &object)
         })
@@ -415,13 +420,14 @@ impl Call {
             written?;
             total.passed += summary.passed;
             total.failed += summary.failed;
+            total.failure = total.failure.or(summary.failure);
         }
-        let Summary { passed, failed } = total;
+        let Summary { passed, failed, .. } = total;
         let object = json!({ "event": "summary", "passed": passed, "failed": failed });
         self.output.result(&format!("{passed} passed, {failed} failed ({server})"), &object)?;
-        match failed {
-            0 => Ok(()),
-            _ => Err(Error::new(ErrorKind::Data, format!("the server at {server} fails the test"))),
+        match total.failure {
+            None => Ok(()),
+            Some(kind) => Err(Error::new(kind, format!("the server at {server} fails the test"))),
         }
     }
 

@@ -71,13 +71,8 @@ struct Menu<'a> {
 impl Menu<'_> {
     /// Does what a number stands for. Only the end of input or output ends the menu.
     async fn choose(&mut self, number: u16) -> Result<()> {
-        let certain = Action::of_number(number, None) == Action::of_number(number, Some(Family::A));
-        let family = if certain { None } else { self.family().await };
-        let Some(action) = Action::of_number(number, family) else {
-            return print("there is no such number");
-        };
         let done = tokio::select! {
-            done = self.act(action) => done,
+            done = self.act(number) => done,
             // Ctrl-C ends the action; unless a thread still waits for a line, and would take the next.
             signal = signal() => match signal {
                 Signal::Interrupt if self.input.is_free() => Err(signal.into()),
@@ -94,7 +89,12 @@ impl Menu<'_> {
         error.hint_text().map_or(Ok(()), |hint| print(&format!("({})", in_menu(hint))))
     }
 
-    async fn act(&mut self, action: Action) -> Result<()> {
+    async fn act(&mut self, number: u16) -> Result<()> {
+        let certain = Action::of_number(number, None) == Action::of_number(number, Some(Family::A));
+        let family = if certain { None } else { self.family().await };
+        let Some(action) = Action::of_number(number, family) else {
+            return print("there is no such number");
+        };
         match action {
             Action::Register => self.register().await,
             Action::List => {

@@ -45,9 +45,9 @@ const PAGE: u64 = 4_096;
 /// How large the log may become on the disk of this database.
 pub(super) fn log_size(database: &Path) -> u64 {
     let directory = database.parent().map_or_else(PathBuf::new, |parent| Path::new(".").join(parent));
-    let disk =
-        rustix::fs::statvfs(&directory).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
-    LOG.min(disk / LOG_PART_OF_DISK)
+    let disk = rustix::fs::statvfs(&directory).ok().filter(|disk| disk.f_blocks > 0);
+    let size = disk.map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    LOG.min(size / LOG_PART_OF_DISK)
 }
 
 /// Prepares the connection for writing.
