@@ -14,6 +14,7 @@
 
 pub mod answer;
 pub mod hearing;
+pub mod model;
 pub mod pieces;
 pub mod property;
 pub mod run;
