@@ -145,6 +145,17 @@ async fn a_visit_of_an_unknown_client_is_ignored(store: &impl Store) {
     assert_eq!(store.last_seen(id(1)).await.unwrap(), None);
 }
 
+each_store!(a_visit_before_the_registration_is_ignored);
+async fn a_visit_before_the_registration_is_ignored(store: &impl Store) {
+    store.touch(id(1), time(1_700_000_000));
+    register(store, 1, "Alice").await;
+    assert_eq!(store.last_seen(id(1)).await.unwrap(), Some(time(1_600_000_000)));
+    store.touch(id(1), time(1_800_000_000));
+    store.delete_client(id(1)).await.unwrap();
+    register(store, 1, "Alice").await;
+    assert_eq!(store.last_seen(id(1)).await.unwrap(), Some(time(1_600_000_000)));
+}
+
 // The roster.
 
 each_store!(the_roster_counts_all_but_the_asker);

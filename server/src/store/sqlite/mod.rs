@@ -158,6 +158,10 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn register(&self, client: Client, now: SystemTime) -> Result<(), StoreError> {
+        if self.client(client.id).await?.is_none() {
+            // A visit that was noted before was nobody's, or that of somebody who was deleted.
+            self.writer.touched().erase(client.id);
+        }
         let now = Some(to_unix(now));
         self.writer.durably(0, move |changes| changes.register(&client, now)).await
     }

@@ -196,6 +196,10 @@ impl Touched {
         }
     }
 
+    pub(super) fn erase(&self, id: ClientId) {
+        self.notes().remove(&id);
+    }
+
     pub(super) fn of(&self, id: ClientId) -> Option<i64> {
         self.notes().get(&id).copied()
     }
