@@ -1,12 +1,21 @@
 //! The properties: each takes bytes or values, and panics where what it names does not hold.
 
+mod damage;
 mod field;
+mod identity_file;
 mod request;
 mod response;
+mod sealed;
 
+pub use damage::{
+    check_request_changes, check_request_cut_in_two, check_request_extension, check_response_changes,
+    check_response_cut_in_two, check_response_extension,
+};
 pub use field::{check_client_id, check_id_text, check_name, check_name_field};
+pub use identity_file::{check_identity_bytes, check_identity_file};
 pub use request::{
     check_conversation, check_declared_size, check_recognition, check_request, check_request_bytes,
-    check_request_cuts, check_request_split, check_zeros_between,
+    check_request_cuts, check_request_payload, check_request_split, check_zeros_between,
 };
 pub use response::{check_response, check_response_bytes, check_response_cuts, check_response_payload};
+pub use sealed::{check_bit_flips, check_seal, check_sealed_bytes, check_wrapped_flips};

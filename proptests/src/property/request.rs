@@ -27,6 +27,27 @@ pub fn check_request_bytes(listener: Listener, bytes: &[u8]) {
     assert_same(listener, bytes, &whole, &listener.hear(cut_by_itself(bytes)));
 }
 
+/// Any bytes, as the payload of a request in any profile, without a content: what is accepted is written again byte for
+/// byte.
+pub fn check_request_payload(operation: Operation, bytes: &[u8]) {
+    for profile in Profile::ALL {
+        match Request::decode(operation, bytes, profile) {
+            Ok(request) => {
+                let (mut again, mut bytes) = (Vec::new(), bytes.to_vec());
+                request.encode(profile, &mut again);
+                if profile.send == SendLayout::Aligned && operation == Operation::SendMessage {
+                    bytes[CLIENT_ID_SIZE + 1..CLIENT_ID_SIZE + 4].fill(0);
+                }
+                assert!(
+                    again == bytes,
+                    "{profile}: {request:?} is written {again:02x?}, but was {bytes:02x?}"
+                );
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
 /// A stream that comes in these pieces makes the same requests as one that comes at once.
 pub fn check_request_split(listener: Listener, bytes: &[u8], pieces: &[&[u8]]) {
     assert_same(listener, bytes, &listener.hear([bytes]), &listener.hear(pieces.iter().copied()));
@@ -166,7 +187,7 @@ pub fn check_recognition(speech: &Speech) {
 }
 
 /// The dialect that a listener takes a request for which comes alone and whole.
-fn expected(speech: &Speech, listener: Listener) -> Dialect {
+pub(super) fn expected(speech: &Speech, listener: Listener) -> Dialect {
     let Speech { dialect, version, client_id, request, .. } = speech;
     let Dialect { family, profile } = *dialect;
     let begins_like_name = match request {
@@ -220,7 +241,7 @@ fn named(dialect: &str) -> Dialect {
 }
 
 /// The one request heard is what was said, and was taken for this dialect.
-fn assert_heard(speech: &Speech, requests: &[Heard], dialect: Dialect) {
+pub(super) fn assert_heard(speech: &Speech, requests: &[Heard], dialect: Dialect) {
     let [Heard { received, content, complete, .. }] = requests else {
         panic!("{speech:?} was heard as {requests:?}");
     };
