@@ -7,7 +7,7 @@ use messageu_proptests::property::{check_request_bytes, check_response_bytes, ch
 use messageu_proptests::run::check;
 use messageu_proptests::speech::Speech;
 use messageu_proptests::strategy::{client_id, conversation, response};
-use messageu_wire::dialect::Dialect;
+use messageu_wire::dialect::{Dialect, Profile};
 use messageu_wire::operations::Operation;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -74,7 +74,7 @@ fn payloads_with_some_bytes_changed() {
             let mut bytes = Vec::new();
             response.encode(dialect.profile, asker, &mut bytes);
             change(&mut bytes, 64, &changes);
-            check_response_payload(operation, &bytes);
+            Profile::ALL.iter().for_each(|profile| check_response_payload(profile, operation, &bytes));
         });
     }
 }
