@@ -20,7 +20,7 @@ use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::pull_messages;
 use messageu_wire::operations::Request;
-use support::{Answer, Peer, Server};
+use support::{Answer, Peer, Server, until};
 
 const PULL: Request = Request::PullMessages(pull_messages::Request);
 
@@ -31,15 +31,6 @@ fn with_mail(data: &std::path::Path, more: &[&str]) -> (Server, Peer) {
         assert!(matches!(peer.send(peer.id, MessageType::TEXT, content), Answer::Response(_)));
     }
     (server, peer)
-}
-
-/// Waits for something that is sure to come, however slow the machine.
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !happened() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn pull_and_read(peer: &Peer, bytes: usize, half_close: bool) -> (TcpStream, Vec<u8>) {

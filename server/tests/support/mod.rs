@@ -1,9 +1,11 @@
-//! A server process, and a client that knows nothing but the wire.
+//! A server process, a client that knows nothing but the wire, and a ledger of what must arrive.
+
+pub(crate) mod ledger;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use messageu_wire::dialect::Dialect;
 use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
@@ -22,6 +24,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server over a data directory, and waits until each listener is ready.
     pub(crate) fn start(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
+        let mut server = Self::spawn(data, listen, more);
+        let mut lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
+        server.addresses = listen
+            .iter()
+            .map(|_| lines.next().expect("the server stopped early").unwrap())
+            .map(|line| line.strip_prefix("ready ").unwrap().parse().unwrap())
+            .collect();
+        server
+    }
+
+    /// Starts a server, and waits for nothing.
+    pub(crate) fn spawn(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_messageu-server"));
         command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stdin(Stdio::null());
         if !more.contains(&"--log") {
@@ -30,14 +44,7 @@ impl Server {
         for address in listen {
             command.args(["--listen", address]);
         }
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let addresses = listen
-            .iter()
-            .map(|_| lines.next().expect("the server stopped early").unwrap())
-            .map(|line| line.strip_prefix("ready ").unwrap().parse().unwrap())
-            .collect();
-        Self { child, addresses }
+        Self { child: command.spawn().unwrap(), addresses: Vec::new() }
     }
 
     /// Its process id.
@@ -48,6 +55,12 @@ impl Server {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Kills it as a crash would, and waits for its end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end.
@@ -151,26 +164,15 @@ pub(crate) fn read_answer(
     dialect: Dialect,
     operation: Operation,
 ) -> (Answer, Vec<u8>) {
-    let mut reader = ResponseReader::new(dialect, operation);
-    let mut messages: Vec<pull_messages::Message> = Vec::new();
+    let mut incoming = Incoming::new(dialect, operation);
     let mut all = Vec::new();
     let mut buffer = [0; 65_536];
     let answer = loop {
-        match reader.poll().unwrap() {
-            Event::More => {
-                let read = stream.read(&mut buffer).unwrap();
-                assert!(read > 0, "{dialect}: closed after {} bytes of {operation}", all.len());
-                all.extend_from_slice(&buffer[..read]);
-                reader.push(&buffer[..read]);
-            }
-            Event::Refused(_) => break Answer::Refused,
-            Event::Response(response) => break Answer::Response(response),
-            Event::Entry(pull_messages::EntryHead { from, message_id, kind, .. }) => {
-                messages.push(pull_messages::Message { from, message_id, kind, content: Vec::new() });
-            }
-            Event::Content(piece) => messages.last_mut().unwrap().content.extend_from_slice(&piece),
-            Event::EndOfContent => {}
-            Event::End => break Answer::Response(pull_messages::Response { messages }.into()),
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "{dialect}: closed after {} bytes of {operation}", all.len());
+        all.extend_from_slice(&buffer[..read]);
+        if let Some(answer) = incoming.push(&buffer[..read]) {
+            break answer;
         }
     };
     let tail = dialect.response_tail(all.len() as u64);
@@ -178,6 +180,48 @@ pub(crate) fn read_answer(
     stream.read_exact(&mut padding).unwrap();
     all.append(&mut padding);
     (answer, all)
+}
+
+/// An answer in the course of coming in.
+pub(crate) struct Incoming {
+    reader: ResponseReader,
+    messages: Vec<pull_messages::Message>,
+    /// How many of the messages have come to their last byte.
+    whole: usize,
+}
+
+impl Incoming {
+    pub(crate) fn new(dialect: Dialect, operation: Operation) -> Self {
+        Self { reader: ResponseReader::new(dialect, operation), messages: Vec::new(), whole: 0 }
+    }
+
+    /// Takes what has come, and gives the answer when that was the last of it.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<Answer> {
+        self.reader.push(bytes);
+        loop {
+            match self.reader.poll().unwrap() {
+                Event::More => return None,
+                Event::Refused(_) => return Some(Answer::Refused),
+                Event::Response(response) => return Some(Answer::Response(response)),
+                Event::Entry(pull_messages::EntryHead { from, message_id, kind, .. }) => {
+                    let content = Vec::new();
+                    self.messages.push(pull_messages::Message { from, message_id, kind, content });
+                }
+                Event::Content(piece) => self.messages.last_mut().unwrap().content.extend_from_slice(&piece),
+                Event::EndOfContent => self.whole += 1,
+                Event::End => {
+                    let messages = std::mem::take(&mut self.messages);
+                    return Some(Answer::Response(pull_messages::Response { messages }.into()));
+                }
+            }
+        }
+    }
+
+    /// Of a pull that was cut: the messages that came whole.
+    pub(crate) fn whole_messages(mut self) -> Vec<pull_messages::Message> {
+        self.messages.truncate(self.whole);
+        self.messages
+    }
 }
 
 /// Everybody that a peer sees, as pairs of name and id.
@@ -207,4 +251,20 @@ pub(crate) fn peak_memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Waits for something that is sure to come, however slow the machine.
+pub(crate) fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A number that the environment may set.
+pub(crate) fn setting(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, where a whole number belongs"))
+    })
 }
