@@ -13,9 +13,7 @@ use messageu_wire::message::CONTENT_MAX;
 use messageu_wire::operation::pull_messages::EntryHead;
 use messageu_wire::operation::{list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request};
-use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +23,7 @@ use crate::limits::{LINGER, PULL_INLINE, PULL_PAGE, ROSTER_PAGE, TAIL_PATIENCE, 
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::store::{CHUNK_SIZE, Client, Content, Pending, RosterExtent, Sequence, StoreError, UploadId};
+use crate::transport::Transport;
 
 /// Bytes read at once: small requests need no more, contents do.
 const READ_SIZE: usize = 4 * 1024;
@@ -47,9 +46,9 @@ impl From<io::Error> for End {
     }
 }
 
-/// Serves one connection until its end.
-pub(crate) async fn serve(
-    stream: TcpStream,
+/// Serves one connection until its end, which `shutdown` brings on as soon as nothing is in flight. `peer` is for the log.
+pub async fn serve(
+    stream: impl Transport,
     peer: SocketAddr,
     pin: Pin,
     relay: Arc<Relay>,
@@ -86,13 +85,13 @@ pub(crate) async fn serve(
         End::Broken(reason) => {
             tracing::debug!(%peer, reason, "connection broken");
             // A reset instead of a clean close: an answer that was cut must not look whole.
-            let _ = connection.stream.set_zero_linger();
+            connection.stream.reset_when_dropped();
         }
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<T> {
+    stream: T,
     reader: RequestReader,
     relay: Arc<Relay>,
     shutdown: CancellationToken,
@@ -125,7 +124,7 @@ enum Read {
     Ended,
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     async fn run(&mut self) -> End {
         loop {
             let received = match self.next_request().await {
@@ -496,8 +495,8 @@ impl Connection {
     /// padding.
     fn peer_has_spoken(&self) -> bool {
         let mut byte = [0];
-        let peeked = rustix::net::recv(&self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        self.reader.is_inside_request() || matches!(peeked, Ok((0, _))) || byte != [0]
+        let peeked = self.stream.try_peek(&mut byte);
+        self.reader.is_inside_request() || matches!(peeked, Ok(0)) || byte != [0]
     }
 
     /// Writes, as slowly as the limits let the peer take it.
@@ -535,7 +534,7 @@ impl Connection {
                         Ok(Some(waiting)) => delivery = waiting,
                         Ok(None) => return,
                         // The rest must not reach the peer any more: it will come again.
-                        Err(_) => return drop(self.stream.set_zero_linger()),
+                        Err(_) => return self.stream.reset_when_dropped(),
                     }
                 }
             }

@@ -6,13 +6,13 @@ use std::io;
 use std::time::Duration;
 
 use messageu_wire::fields::ClientId;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::handler::Mail;
 use crate::metrics::Metrics;
 use crate::relay::{PullTurn, Relay};
 use crate::store::Sequence;
+use crate::transport::Transport;
 
 /// How often the kernel is asked whether the bytes of a closed connection have been acknowledged.
 const ASK_EVERY: Duration = Duration::from_millis(5);
@@ -37,9 +37,14 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// A pull whose last byte was just handed to the kernel.
-    pub(crate) fn written(mail: Mail, spoke_early: bool, stream: &TcpStream, relay: &Relay) -> Option<Self> {
+    pub(crate) fn written(
+        mail: Mail,
+        spoke_early: bool,
+        stream: &impl Transport,
+        relay: &Relay,
+    ) -> Option<Self> {
         let now = Instant::now();
-        let outstanding = messageu_outq::unacknowledged(stream).unwrap_or_default();
+        let outstanding = stream.unacknowledged().unwrap_or_default();
         let verdict_at = now + relay.limits.pull_grace;
         let give_up_at = verdict_at + relay.limits.time_for(outstanding.unwrap_or_default().into());
         let Mail { to, messages, turn } = mail;
@@ -74,7 +79,7 @@ impl Delivery {
     }
 
     /// The stream has ended behind the pull: cleanly, if the kernel has every byte acknowledged and no reset follows.
-    pub(crate) async fn stream_ended(self, stream: &TcpStream, relay: &Relay) {
+    pub(crate) async fn stream_ended(self, stream: &impl Transport, relay: &Relay) {
         let settled = Instant::now() + if self.spoke_early { RESET_FOLLOWS_WITHIN } else { Duration::ZERO };
         let deadline = self.give_up_at.max(settled);
         loop {
@@ -91,7 +96,7 @@ impl Delivery {
     ///
     /// # Errors
     /// When they have been outstanding for too long; the connection should be reset then.
-    pub(crate) async fn silent(mut self, stream: &TcpStream, relay: &Relay) -> io::Result<Option<Self>> {
+    pub(crate) async fn silent(mut self, stream: &impl Transport, relay: &Relay) -> io::Result<Option<Self>> {
         match acknowledged(stream) {
             Ok(true) => self.arrived(relay).await,
             Ok(false) if Instant::now() < self.give_up_at => {
@@ -109,10 +114,10 @@ impl Delivery {
 }
 
 /// Whether the peer's kernel has every byte; an error if the connection has been reset.
-fn acknowledged(stream: &TcpStream) -> io::Result<bool> {
+fn acknowledged(stream: &impl Transport) -> io::Result<bool> {
     match stream.take_error()? {
         Some(reset) => Err(reset),
         // Where the system does not say, an end or a silence without a reset has to do.
-        None => Ok(messageu_outq::unacknowledged(stream)?.is_none_or(|outstanding| outstanding == 0)),
+        None => Ok(stream.unacknowledged()?.is_none_or(|outstanding| outstanding == 0)),
     }
 }

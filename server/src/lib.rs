@@ -10,14 +10,17 @@ mod listener;
 pub mod metrics;
 mod relay;
 pub mod store;
+mod transport;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use connection::serve;
 pub use listener::{ListenAddress, ListenAddressError, Listener};
 pub use relay::Relay;
+pub use transport::Transport;
 
 /// Serves these listeners until `shutdown`, then lets what is in flight finish, and closes the store.
 ///
