@@ -50,13 +50,21 @@ pub(crate) struct Ledger {
     sent: HashMap<Mark, Sent>,
     arrivals: Vec<(Mark, Place)>,
     interrupted: BTreeSet<u64>,
+    excused: BTreeSet<Mark>,
     strange: Vec<String>,
 }
 
 struct Sent {
     to: u32,
     size: usize,
-    acknowledged: bool,
+    answer: Answered,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    NotAtAll,
+    Acknowledged,
+    Refused,
 }
 
 /// Whether a message that was never acknowledged can arrive behind one that was sent later: not where the server's
@@ -70,12 +78,17 @@ pub(crate) enum InDoubt {
 impl Ledger {
     /// Written down before the first byte is sent.
     pub(crate) fn sent(&mut self, mark: Mark, to: u32, size: usize) {
-        let known = self.sent.insert(mark, Sent { to, size, acknowledged: false });
+        let known = self.sent.insert(mark, Sent { to, size, answer: Answered::NotAtAll });
         assert!(known.is_none(), "{mark:?} was sent before");
     }
 
     pub(crate) fn acknowledged(&mut self, mark: Mark) {
-        self.sent.get_mut(&mark).unwrap().acknowledged = true;
+        self.sent.get_mut(&mark).unwrap().answer = Answered::Acknowledged;
+    }
+
+    /// It must not arrive.
+    pub(crate) fn refused(&mut self, mark: Mark) {
+        self.sent.get_mut(&mark).unwrap().answer = Answered::Refused;
     }
 
     /// A message has arrived, at its last byte.
@@ -95,12 +108,19 @@ impl Ledger {
         self.interrupted.insert(connection);
     }
 
+    /// A message of this content is known to come again: deleting it failed.
+    pub(crate) fn excuse(&mut self, content: &[u8]) {
+        self.excused.extend(Mark::of(content));
+    }
+
     /// What it all adds up to, once nothing waits any more.
     pub(crate) fn balance(&self, in_doubt: InDoubt) -> Balance {
-        let acknowledged = |mark: &Mark| self.sent[mark].acknowledged;
+        let count = |answer| self.sent.values().filter(|sent| sent.answer == answer).count();
+        let acknowledged = |mark: &Mark| self.sent[mark].answer == Answered::Acknowledged;
         let mut balance = Balance {
-            acknowledged: self.sent.values().filter(|sent| sent.acknowledged).count(),
-            in_doubt: self.sent.values().filter(|sent| !sent.acknowledged).count(),
+            acknowledged: count(Answered::Acknowledged),
+            refused: count(Answered::Refused),
+            in_doubt: count(Answered::NotAtAll),
             arrivals: self.arrivals.len(),
             strange: self.strange.clone(),
             ..Balance::default()
@@ -109,12 +129,18 @@ impl Ledger {
         let mut newest: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         let mut newest_in_pull: BTreeMap<(u64, u32), u64> = BTreeMap::new();
         for (mark, place) in &self.arrivals {
+            if self.sent[mark].answer == Answered::Refused {
+                balance.strange.push(format!("{mark:?} was refused"));
+            }
             let again = last.insert(*mark, *place);
             if let Some(before) = again {
-                if before.life == place.life && !self.interrupted.contains(&before.connection) {
-                    balance.repeated.push(*mark);
-                } else {
+                let excuse = before.life != place.life
+                    || self.interrupted.contains(&before.connection)
+                    || self.excused.contains(mark);
+                if excuse {
                     balance.repeated_after_fault += 1;
+                } else {
+                    balance.repeated.push(*mark);
                 }
             }
             if in_doubt == InDoubt::MayBeOvertaken && !acknowledged(mark) {
@@ -140,6 +166,7 @@ impl Ledger {
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(crate) struct Balance {
     pub(crate) acknowledged: usize,
+    pub(crate) refused: usize,
     /// Sent, but never acknowledged: these may have arrived or not.
     pub(crate) in_doubt: usize,
     pub(crate) arrivals: usize,
@@ -152,6 +179,15 @@ pub(crate) struct Balance {
 }
 
 impl Balance {
+    /// Adds the counts of another one, which is even.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.in_doubt += other.in_doubt;
+        self.arrivals += other.arrivals;
+        self.repeated_after_fault += other.repeated_after_fault;
+    }
+
     pub(crate) fn is_even(&self) -> bool {
         self.lost.is_empty()
             && self.repeated.is_empty()
@@ -164,9 +200,10 @@ impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} acknowledged, {} in doubt, {} arrivals, {} repeated after a fault, {} repeated without one, {} lost, \
+            "{} acknowledged, {} refused, {} in doubt, {} arrivals, {} repeated after a fault, {} repeated without one, {} lost, \
              {} out of order, {} strange",
             self.acknowledged,
+            self.refused,
             self.in_doubt,
             self.arrivals,
             self.repeated_after_fault,
