@@ -448,7 +448,7 @@ impl<T: Transport> Connection<T> {
                 None => return answer.fail(Refusal::Store(StoreError::NoSuchContent)),
             }
         }
-        let spoke_early = self.peer_has_spoken();
+        let spoke_early = self.peer_has_spoken()?;
         self.finish(answer).await?;
         self.delivery = Delivery::written(mail, spoke_early, &self.stream, &self.relay);
         Ok(Ok(()))
@@ -493,10 +493,16 @@ impl<T: Transport> Connection<T> {
 
     /// Whether the peer has closed its side or asked for more, while its answer is not yet written. A zero byte is
     /// padding.
-    fn peer_has_spoken(&self) -> bool {
+    ///
+    /// An error is told once: passed over here, it would be missed later, and the mail be taken for arrived.
+    fn peer_has_spoken(&self) -> Result<bool, End> {
         let mut byte = [0];
-        let peeked = self.stream.try_peek(&mut byte);
-        self.reader.is_inside_request() || matches!(peeked, Ok(0)) || byte != [0]
+        let closed = match self.stream.try_peek(&mut byte) {
+            Ok(peeked) => peeked == 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(closed || byte != [0] || self.reader.is_inside_request())
     }
 
     /// Writes, as slowly as the limits let the peer take it.

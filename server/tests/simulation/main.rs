@@ -12,6 +12,7 @@
 #![allow(dead_code, reason = "not every test file uses all of the support")]
 
 mod clients;
+mod late_reset;
 mod network;
 mod storage;
 #[path = "../support/mod.rs"]
