@@ -69,12 +69,13 @@ pub async fn serve(
         request_bytes: 0,
     };
     let end = connection.run().await;
-    if let Some(delivery) = connection.delivery.take() {
+    if let Some(mut delivery) = connection.delivery.take() {
         match end {
             End::Broken(_) => delivery.lost(&connection.relay),
             // Ours is closed first, since some clients read to the end.
             End::Closed | End::Finished => {
                 let _ = connection.stream.shutdown().await;
+                delivery.end_written();
                 connection.await_verdict(delivery).await;
             }
         }

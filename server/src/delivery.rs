@@ -29,6 +29,8 @@ pub(crate) struct Delivery {
     /// Whether the client had closed its side, or asked for more, before the last byte was written: then neither says
     /// whether it has read.
     spoke_early: bool,
+    /// How many of the outstanding bytes are no mail: the end of writing counts as one, and is the last to be acknowledged.
+    no_mail: u32,
     /// When silence becomes the verdict, unless bytes are outstanding.
     pub(crate) verdict_at: Instant,
     /// When bytes that are still outstanding become the verdict.
@@ -49,8 +51,13 @@ impl Delivery {
         let give_up_at = verdict_at + relay.limits.time_for(outstanding.unwrap_or_default().into());
         let Mail { to, messages, turn } = mail;
         let sequences: Vec<Sequence> = messages.iter().map(|message| message.sequence).collect();
-        let delivery = Self { to, sequences, turn, spoke_early, verdict_at, give_up_at };
+        let delivery = Self { to, sequences, turn, spoke_early, no_mail: 0, verdict_at, give_up_at };
         (!delivery.sequences.is_empty()).then_some(delivery)
+    }
+
+    /// The server has ended its side behind the mail.
+    pub(crate) fn end_written(&mut self) {
+        self.no_mail = 1;
     }
 
     /// The client asks for something else. Only one that has read its mail does, unless it asked before it was there.
@@ -83,7 +90,7 @@ impl Delivery {
         let settled = Instant::now() + if self.spoke_early { RESET_FOLLOWS_WITHIN } else { Duration::ZERO };
         let deadline = self.give_up_at.max(settled);
         loop {
-            match acknowledged(stream) {
+            match self.is_acknowledged(stream) {
                 Err(_) => return self.lost(relay),
                 Ok(true) if Instant::now() >= settled => return self.arrived(relay).await,
                 Ok(false) if Instant::now() >= deadline => return self.lost(relay),
@@ -97,7 +104,7 @@ impl Delivery {
     /// # Errors
     /// When they have been outstanding for too long; the connection should be reset then.
     pub(crate) async fn silent(mut self, stream: &impl Transport, relay: &Relay) -> io::Result<Option<Self>> {
-        match acknowledged(stream) {
+        match self.is_acknowledged(stream) {
             Ok(true) => self.arrived(relay).await,
             Ok(false) if Instant::now() < self.give_up_at => {
                 self.verdict_at = Instant::now() + relay.limits.pull_grace;
@@ -111,13 +118,13 @@ impl Delivery {
         }
         Ok(None)
     }
-}
 
-/// Whether the peer's kernel has every byte; an error if the connection has been reset.
-fn acknowledged(stream: &impl Transport) -> io::Result<bool> {
-    match stream.take_error()? {
-        Some(reset) => Err(reset),
-        // Where the system does not say, an end or a silence without a reset has to do.
-        None => Ok(stream.unacknowledged()?.is_none_or(|outstanding| outstanding == 0)),
+    /// Whether the peer's kernel has every byte of the mail; an error if the connection has been reset.
+    fn is_acknowledged(&self, stream: &impl Transport) -> io::Result<bool> {
+        match stream.take_error()? {
+            Some(reset) => Err(reset),
+            // Where the system does not say, an end or a silence without a reset has to do.
+            None => Ok(stream.unacknowledged()?.is_none_or(|outstanding| outstanding <= self.no_mail)),
+        }
     }
 }

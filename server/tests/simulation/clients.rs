@@ -24,7 +24,7 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// What the next link of a client is like.
 pub(crate) fn weather(dice: &mut StdRng) -> Weather {
     let slowness = dice.random_range(0..100);
-    let mut weather = Weather { slowness, partitions: Vec::new(), cut_at: None };
+    let mut weather = Weather::calm(slowness);
     let mut time = Instant::now();
     if dice.random_ratio(1, 4) {
         for _ in 0..dice.random_range(1..=3) {
@@ -279,8 +279,7 @@ async fn ask_for_mail(
 
 /// Pulls once, when no link breaks and no server falls any more.
 pub(crate) async fn pull_in_peace(world: &World, recipient: u32, peer: &Peer, dice: &mut StdRng) -> Pulled {
-    let peace = Weather { slowness: 5, partitions: Vec::new(), cut_at: None };
-    let mut connection = world.connect(peace, dice).await.expect("the server is up");
+    let mut connection = world.connect(Weather::calm(5), dice).await.expect("the server is up");
     let pulled = pull(world, recipient, peer, Habit::OneShot, &mut connection, dice).await;
     if pulled == Pulled::Cut {
         world.ledger().interrupted(connection.number);

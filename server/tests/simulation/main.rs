@@ -12,11 +12,11 @@
 #![allow(dead_code, reason = "not every test file uses all of the support")]
 
 mod clients;
-mod late_reset;
 mod network;
 mod storage;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdicts;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -32,6 +32,11 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
+    /// Nothing but time passes.
+    pub(crate) fn calm(slowness: u64) -> Self {
+        Self { slowness, partitions: Vec::new(), cut_at: None }
+    }
+
     /// Whether the link merely takes time.
     pub(crate) fn is_fair(&self) -> bool {
         self.partitions.is_empty() && self.cut_at.is_none()

@@ -1,5 +1,4 @@
-//! A reset that comes behind the last byte of an answer, at the one moment when the server looks whether its client has
-//! spoken early.
+//! Whether a pull has arrived, at moments that a run by chance seldom meets.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +18,7 @@ use messageu_wire::operations::Request;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::network::{SimStream, Weather, connect};
@@ -86,35 +85,68 @@ impl AsyncWrite for ResetWhenPeeked {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_right_behind_the_last_byte_of_a_pull_is_not_taken_for_its_arrival() {
-    let store = Arc::new(MemoryStore::new());
-    let peer = Peer {
-        address: ([127, 0, 0, 1], 1).into(),
-        dialect: Dialect::classic(Family::E),
-        id: ClientId([1; 16]),
-    };
-    let client = Client {
-        id: peer.id,
-        name: Name::new("alice").unwrap(),
-        public_key: PublicKey([7; 160]),
-        profile: peer.dialect.profile.name.to_owned(),
-    };
-    store.register(client, UNIX_EPOCH).await.unwrap();
+    let (mut ours, theirs) = connect(Weather::calm(1), &mut StdRng::seed_from_u64(0));
     // So large that it is written before the server looks up, and nothing is left to write and fail.
-    let content = Content::Inline(vec![7; 64 << 10].into());
-    let message = NewMessage { to: peer.id, from: peer.id, kind: MessageType::FILE, content };
-    store.enqueue(message, QueueLimits::default()).await.unwrap();
-
-    let weather = Weather { slowness: 1, partitions: Vec::new(), cut_at: None };
-    let (mut ours, theirs) = connect(weather, &mut StdRng::seed_from_u64(0));
-    let relay = Arc::new(Relay::new(store.clone(), limits(), None));
-    let serving =
-        serve(ResetWhenPeeked(theirs), peer.address, Pinned::default(), relay, CancellationToken::new());
-    tokio::spawn(serving);
-    let pull = Request::PullMessages(pull_messages::Request);
-    ours.write_all(&peer.request(&pull, &[])).await.unwrap();
+    let mailbox = Mailbox::serve(ResetWhenPeeked(theirs), &[7; 64 << 10]).await;
+    ours.write_all(&mailbox.pull()).await.unwrap();
     let mut read = Vec::new();
     assert_eq!(ours.read_to_end(&mut read).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     sleep(Duration::from_secs(60)).await;
-    let waiting = store.pending(peer.id, Sequence::default(), 10, 0).await.unwrap();
-    assert_eq!(waiting.len(), 1);
+    assert_eq!(mailbox.waiting().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_stopping_servers_own_side_does_not_put_the_verdict_off() {
+    let grace = limits().pull_grace;
+    let (before, after) = (Instant::now() + grace / 2, Instant::now() + grace * 2);
+    let weather = Weather { partitions: vec![(before, after)], ..Weather::calm(1) };
+    let (mut ours, theirs) = connect(weather, &mut StdRng::seed_from_u64(0));
+    let mailbox = Mailbox::serve(theirs, b"hello").await;
+    ours.write_all(&mailbox.pull()).await.unwrap();
+    ours.read_exact(&mut [0; 7 + 25 + 5]).await.unwrap();
+    sleep_until(before + grace / 4).await;
+    mailbox.shutdown.cancel();
+    sleep_until(before + grace * 3 / 4).await;
+    assert_eq!(mailbox.waiting().await, 0);
+}
+
+/// Somebody with one message, and a server over one connection.
+struct Mailbox {
+    store: Arc<MemoryStore>,
+    peer: Peer,
+    shutdown: CancellationToken,
+}
+
+impl Mailbox {
+    async fn serve(stream: impl Transport, content: &[u8]) -> Self {
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 1).into(),
+            dialect: Dialect::classic(Family::E),
+            id: ClientId([1; 16]),
+        };
+        let client = Client {
+            id: peer.id,
+            name: Name::new("alice").unwrap(),
+            public_key: PublicKey([7; 160]),
+            profile: peer.dialect.profile.name.to_owned(),
+        };
+        let store = Arc::new(MemoryStore::new());
+        store.register(client, UNIX_EPOCH).await.unwrap();
+        let content = Content::Inline(content.to_vec().into());
+        let message = NewMessage { to: peer.id, from: peer.id, kind: MessageType::FILE, content };
+        store.enqueue(message, QueueLimits::default()).await.unwrap();
+        let relay = Arc::new(Relay::new(store.clone(), limits(), None));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(serve(stream, peer.address, Pinned::default(), relay, shutdown.clone()));
+        Self { store, peer, shutdown }
+    }
+
+    /// The bytes of a pull.
+    fn pull(&self) -> Vec<u8> {
+        self.peer.request(&Request::PullMessages(pull_messages::Request), &[])
+    }
+
+    async fn waiting(&self) -> usize {
+        self.store.pending(self.peer.id, Sequence::default(), 10, 0).await.unwrap().len()
+    }
 }
