@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +27,7 @@ use crate::relay::Relay;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// How long accepting rests after it failed, as it does when there are no file descriptors left.
+/// How long accepting rests after it failed.
 const REST: Duration = Duration::from_millis(50);
 
 /// How long a connection is silent before the kernel asks whether its peer is still there.
@@ -157,6 +159,7 @@ impl Listener {
         tracker: TaskTracker,
     ) {
         let mut resting = false;
+        let mut spare = SpareDescriptor::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -169,7 +172,11 @@ impl Listener {
                         tracing::error!(%error, "cannot accept connections for the moment");
                     }
                     resting = true;
-                    tokio::time::sleep(REST).await;
+                    if spare.turn_away(&self.socket, self.pin) {
+                        Metrics::count(&relay.metrics.turned_away);
+                    } else {
+                        tokio::time::sleep(REST).await;
+                    }
                     continue;
                 }
             };
@@ -197,6 +204,28 @@ impl Listener {
     }
 }
 
+/// A file descriptor that is kept so that, when there is no other, a newcomer can still be told.
+struct SpareDescriptor(Option<File>);
+
+impl SpareDescriptor {
+    fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    /// Refuses a connection that waits, in the place of the spare descriptor. Says whether there was one.
+    fn turn_away(&mut self, socket: &TcpListener, pin: Pin) -> bool {
+        self.0 = None;
+        let newcomer = rustix::net::accept(socket);
+        if let Ok(stream) = &newcomer {
+            turn_away(stream, pin);
+        }
+        let there_was_one = newcomer.is_ok();
+        drop(newcomer);
+        *self = Self::new();
+        there_was_one
+    }
+}
+
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
@@ -204,7 +233,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Refuses a connection for which there is no seat: with a refusal, if the kernel takes it at once.
-fn turn_away(stream: &TcpStream, pin: Pin) {
+fn turn_away(stream: &impl AsFd, pin: Pin) {
     let refusal = pin.refusal_dialect().encode_refusal(ClientId::NOBODY);
     let _ = SockRef::from(stream).send(&refusal);
 }

@@ -268,3 +268,9 @@ pub(crate) fn setting(variable: &str, default: u64) -> u64 {
         text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, where a whole number belongs"))
     })
 }
+
+/// Says loudly that a test needs what is not here; where MESSAGEU_REQUIRE_FAULTS is set, as in CI, that is a failure.
+pub(crate) fn cannot_run_here(why: &str) {
+    assert!(std::env::var_os("MESSAGEU_REQUIRE_FAULTS").is_none(), "cannot run here: {why}");
+    println!("!!! NOT RUN: {why}");
+}
