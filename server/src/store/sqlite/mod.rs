@@ -26,8 +26,10 @@ use super::{
     StoreError, UploadId, from_unix, to_unix,
 };
 
-/// Messages that are acknowledged in one transaction.
+/// Messages that are acknowledged in one transaction, and into how many parts it is divided if it fails: deleting takes
+/// room in the log first, and on a disk that is almost full there may be room for a few at a time.
 const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
+const DIVIDED_BY: usize = 10;
 
 /// How long a connection waits for another one's lock before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,10 +255,18 @@ impl Store for SqliteStore {
     }
 
     async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        for part in sequences.chunks(ACKNOWLEDGED_AT_ONCE) {
-            let (part, cost) = (part.to_vec(), size_of_val(part));
-            deleted += self.writer.durably(cost, move |changes| changes.acknowledge(to, &part)).await?;
+        let (mut deleted, mut left, mut at_once) = (0, sequences, ACKNOWLEDGED_AT_ONCE);
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(at_once.min(left.len()));
+            let (sequences, cost) = (part.to_vec(), size_of_val(part));
+            match self.writer.durably(cost, move |changes| changes.acknowledge(to, &sequences)).await {
+                Ok(more) => {
+                    deleted += more;
+                    left = rest;
+                }
+                Err(StoreError::Storage(_)) if part.len() > 1 => at_once = part.len().div_ceil(DIVIDED_BY),
+                Err(error) => return Err(error),
+            }
         }
         Ok(deleted)
     }
