@@ -26,7 +26,7 @@ use messageu_wire::operations::{Operation, Request, Response};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::ledger::{InDoubt, Ledger, Mark, Place};
-use support::{Answer, Incoming, Peer, Server, setting, until};
+use support::{Answer, Incoming, PULL, Peer, Server, setting, until};
 
 const SENDERS: u32 = 6;
 const RECIPIENTS: u32 = 3;
@@ -86,7 +86,7 @@ fn a_server_that_is_killed_under_load_keeps_what_it_acknowledged_and_repeats_not
 
 /// Kills a server that may be in the midst of putting right what the last kill left behind.
 fn kill_while_starting(data: &Path, after: Duration) {
-    let server = Server::spawn(data, &["127.0.0.1:0"], &GRACE);
+    let server = Server::spawn(data, &["127.0.0.1:0"], &GRACE, &[]);
     std::thread::sleep(after);
     server.kill();
 }
@@ -275,7 +275,7 @@ fn pull_on_one_connection(
     for _ in 0..pulls {
         std::thread::sleep(Duration::from_millis(10));
         let pull = stage.pulls.fetch_add(1, Ordering::Relaxed);
-        stream.write_all(&peer.request(&Request::PullMessages(pull_messages::Request), &[]))?;
+        stream.write_all(&peer.request(&PULL, &[]))?;
         let (messages, end) = read_mail(&mut stream, peer.dialect);
         let mut ledger = stage.ledger.lock().unwrap();
         for message in &messages {

@@ -20,9 +20,7 @@ use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::pull_messages;
 use messageu_wire::operations::Request;
-use support::{Answer, Peer, Server, until};
-
-const PULL: Request = Request::PullMessages(pull_messages::Request);
+use support::{Answer, PULL, Peer, Server, until};
 
 fn with_mail(data: &std::path::Path, more: &[&str]) -> (Server, Peer) {
     let server = Server::start(data, &["127.0.0.1:0"], more);

@@ -26,6 +26,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use support::{Answer, Peer, Server, cannot_run_here, peak_memory, setting, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Barrier;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// The refusal of the plain dialects.
@@ -60,8 +61,15 @@ fn the_honest_keep_their_latency_beside_nine_times_as_many_who_trickle() {
     }
     let (honest, tricklers) = (crowd as usize / 10, crowd as usize / 10 * 9);
     let data = tempfile::tempdir().unwrap();
-    let limits =
-        ["--max-clients", &(crowd + 10).to_string(), "--request-time", "3600", "--idle-time", "3600"];
+    let (seats, sends) = ((crowd + 10).to_string(), (crowd * ROUNDS as u64).to_string());
+    let limits = [
+        ["--max-clients", &seats],
+        ["--queue-limit", &sends],
+        ["--recipient-messages", &sends],
+        ["--request-time", "3600"],
+        ["--idle-time", "3600"],
+    ]
+    .concat();
     let server = Server::start(data.path(), &["127.0.0.1:0"], &limits);
     let peer = Peer::register(server.addresses[0], Dialect::classic(Family::E), "alice");
     let request: Arc<[u8]> = peer.request(&send(&peer, 100), &[7; 100]).into();
@@ -123,7 +131,9 @@ async fn latencies(
             for _ in 0..ROUNDS {
                 let began = Instant::now();
                 stream.write_all(&request).await.unwrap();
-                stream.read_exact(&mut [0; RECEIPT]).await.unwrap();
+                let mut receipt = [0; RECEIPT];
+                let read = timeout(Duration::from_secs(120), stream.read_exact(&mut receipt)).await;
+                read.expect("no answer").unwrap();
                 times.push(began.elapsed());
             }
             (stream, times)

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::network::{SimStream, Weather};
 use super::support::ledger::{Mark, Place};
-use super::support::{Answer, Incoming, Peer};
+use super::support::{Answer, Incoming, PULL, Peer};
 use super::world::{BOUND, Connection, World, limits};
 
 /// A pull that took no longer than this had its verdict before the next one could lose patience.
@@ -227,9 +227,8 @@ async fn ask_for_mail(
     dice: &mut StdRng,
 ) -> Option<Pulled> {
     let Connection { stream, number, life } = connection;
-    let pull = Request::PullMessages(pull_messages::Request);
     let list = Request::ListClients(list_clients::Request);
-    let mut requests = peer.request(&pull, &[]);
+    let mut requests = peer.request(&PULL, &[]);
     if habit == Habit::AsksEarly {
         requests.extend(peer.request(&list, &[]));
     }

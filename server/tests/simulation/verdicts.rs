@@ -13,8 +13,6 @@ use messageu_server::{Relay, Transport, serve};
 use messageu_wire::dialect::{Dialect, Family, Pin as Pinned};
 use messageu_wire::fields::{ClientId, Name, PublicKey};
 use messageu_wire::message::MessageType;
-use messageu_wire::operation::pull_messages;
-use messageu_wire::operations::Request;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -22,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::network::{SimStream, Weather, connect};
-use super::support::Peer;
+use super::support::{PULL, Peer};
 use super::world::limits;
 
 /// A stream that is reset just before it is peeked into.
@@ -143,7 +141,7 @@ impl Mailbox {
 
     /// The bytes of a pull.
     fn pull(&self) -> Vec<u8> {
-        self.peer.request(&Request::PullMessages(pull_messages::Request), &[])
+        self.peer.request(&PULL, &[])
     }
 
     async fn waiting(&self) -> usize {

@@ -2,8 +2,10 @@
 
 pub(crate) mod ledger;
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,8 +25,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server over a data directory, and waits until each listener is ready.
-    pub(crate) fn start(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
-        let mut server = Self::spawn(data, listen, more);
+    pub(crate) fn start(data: &Path, listen: &[&str], more: &[&str]) -> Self {
+        Self::start_with(data, listen, more, &[])
+    }
+
+    /// The same, with some variables in its environment.
+    pub(crate) fn start_with(
+        data: &Path,
+        listen: &[&str],
+        more: &[&str],
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
+        let mut server = Self::spawn(data, listen, more, environment);
         let mut lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
         server.addresses = listen
             .iter()
@@ -35,9 +47,10 @@ impl Server {
     }
 
     /// Starts a server, and waits for nothing.
-    pub(crate) fn spawn(data: &std::path::Path, listen: &[&str], more: &[&str]) -> Self {
+    pub(crate) fn spawn(data: &Path, listen: &[&str], more: &[&str], environment: &[(&str, &OsStr)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_messageu-server"));
         command.arg("--data").arg(data).args(more).stdout(Stdio::piped()).stdin(Stdio::null());
+        command.envs(environment.iter().copied());
         if !more.contains(&"--log") {
             command.args(["--log", "warn"]);
         }
@@ -149,7 +162,7 @@ impl Peer {
 
     /// What waits, as pairs of sender and content.
     pub(crate) fn pull(&self) -> Vec<(ClientId, Vec<u8>)> {
-        match self.ask(&Request::PullMessages(pull_messages::Request), &[]) {
+        match self.ask(&PULL, &[]) {
             Answer::Response(Response::PullMessages(response)) => {
                 response.messages.into_iter().map(|message| (message.from, message.content)).collect()
             }
@@ -157,6 +170,9 @@ impl Peer {
         }
     }
 }
+
+/// Asks for what waits.
+pub(crate) const PULL: Request = Request::PullMessages(pull_messages::Request);
 
 /// Reads an answer, and gives it with its bytes.
 pub(crate) fn read_answer(
