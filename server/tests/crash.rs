@@ -26,7 +26,7 @@ use messageu_wire::operations::{Operation, Request, Response};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::ledger::{InDoubt, Ledger, Mark, Place};
-use support::{Answer, Incoming, PULL, Peer, Server, setting, until};
+use support::{Answer, Incoming, PULL, Peer, Server, rows, setting, until};
 
 const SENDERS: u32 = 6;
 const RECIPIENTS: u32 = 3;
@@ -324,13 +324,6 @@ fn read_mail(stream: &mut TcpStream, dialect: Dialect) -> (Vec<pull_messages::Me
             Some(other) => panic!("a pull was answered with {other:?}"),
         }
     }
-}
-
-/// Rows that something delivered, or half stored, would have left behind.
-fn rows(data: &Path) -> u64 {
-    let database = rusqlite::Connection::open(data.join("messageu.db")).unwrap();
-    let count = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM uploads) + (SELECT count(*) FROM chunks)";
-    database.query_one(count, [], |row| row.get(0)).unwrap()
 }
 
 fn integrity(data: &Path) -> String {

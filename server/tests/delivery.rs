@@ -136,49 +136,6 @@ fn what_was_acknowledged_survives_a_kill_and_a_restart() {
 }
 
 #[test]
-fn a_stop_lets_an_upload_in_flight_finish_and_acknowledges_it() {
-    let data = tempfile::tempdir().unwrap();
-    let (server, peer) = with_mail(data.path(), &[]);
-    let content = vec![9; 5 << 20];
-    let send = messageu_wire::operation::send_message::Request {
-        to: peer.id,
-        kind: MessageType::FILE,
-        size: content.len().try_into().unwrap(),
-    };
-    let request = peer.request(&Request::SendMessage(send), &content);
-    let mut stream = peer.connect();
-    let (begin, rest) = request.split_at(2 << 20);
-    stream.write_all(begin).unwrap();
-    server.signal("-TERM");
-    until("the end of accepting", || TcpStream::connect(peer.address).is_err());
-    stream.write_all(rest).unwrap();
-    let (answer, _) =
-        support::read_answer(&mut stream, peer.dialect, messageu_wire::operations::Operation::SendMessage);
-    assert!(matches!(answer, Answer::Response(_)));
-    drop(stream);
-    assert!(server.wait().success());
-    let server = Server::start(data.path(), &["127.0.0.1:0"], &[]);
-    let peer = Peer { address: server.addresses[0], ..peer };
-    assert!(peer.pull().last().unwrap().1 == content);
-}
-
-#[test]
-fn a_second_signal_stops_at_once() {
-    let data = tempfile::tempdir().unwrap();
-    let (server, peer) = with_mail(data.path(), &[]);
-    let size = 64 << 20;
-    let send = messageu_wire::operation::send_message::Request { to: peer.id, kind: MessageType::FILE, size };
-    let mut stream = peer.connect();
-    stream.write_all(&peer.request(&Request::SendMessage(send), &[])).unwrap();
-    // More than the kernel's buffers hold, so that the server is known to be in the midst of it.
-    stream.write_all(&vec![1; 32 << 20]).unwrap();
-    server.signal("-INT");
-    until("the end of accepting", || TcpStream::connect(peer.address).is_err());
-    server.signal("-INT");
-    assert!(!server.wait().success());
-}
-
-#[test]
 fn a_request_that_was_sent_before_the_answer_proves_nothing() {
     let data = tempfile::tempdir().unwrap();
     let (_server, peer) = with_mail(data.path(), &[]);

@@ -290,3 +290,10 @@ pub(crate) fn cannot_run_here(why: &str) {
     assert!(std::env::var_os("MESSAGEU_REQUIRE_FAULTS").is_none(), "cannot run here: {why}");
     println!("!!! NOT RUN: {why}");
 }
+
+/// Rows that something delivered, or half stored, would have left behind.
+pub(crate) fn rows(data: &Path) -> u64 {
+    let database = rusqlite::Connection::open(data.join("messageu.db")).unwrap();
+    let count = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM uploads) + (SELECT count(*) FROM chunks)";
+    database.query_one(count, [], |row| row.get(0)).unwrap()
+}
