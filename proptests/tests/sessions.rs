@@ -336,7 +336,7 @@ impl StateMachineTest for Joined {
         }
         for (number, user) in joined.users.iter().enumerate() {
             let waiting = user.session.as_ref().unwrap().waiting().unwrap();
-            assert_eq!(waiting, state.waiting[number].len(), "in the inbox of user {number}");
+            assert_eq!(waiting.len(), state.waiting[number].len(), "in the inbox of user {number}");
         }
     }
 
@@ -374,7 +374,8 @@ impl Joined {
             timeout: Duration::from_secs(60),
             ..Options::default()
         };
-        *session = Some(Session::open(&Profile::at(directory.path()), options).unwrap());
+        let profile = Profile::at(directory.path());
+        *session = Some(self.runtime.block_on(Session::open(&profile, options)).unwrap());
     }
 
     fn take(&mut self, step: Step) -> Result<Outcome, messageu_client::Error> {
