@@ -5,6 +5,9 @@ use std::panic::Location;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, FileFailurePersistence, TestError, TestRunner};
 
+/// Milliseconds in which a case that fails is made smaller: some take a second each.
+const SHRINKING: u32 = 30_000;
+
 /// Runs a property for this many values, or as many as the environment variable `PROPTEST_CASES` says.
 ///
 /// What fails is kept beside the tests, and tried first from then on.
@@ -17,6 +20,7 @@ pub fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) 
     let config = Config {
         cases,
         max_shrink_iters: 1024,
+        max_shrink_time: SHRINKING,
         source_file: Some(Location::caller().file()),
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
         ..Config::default()
