@@ -15,7 +15,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use messageu_wire::dialect::{Dialect, Family};
@@ -46,15 +46,19 @@ fn send(peer: &Peer, size: u32) -> Request {
     Request::SendMessage(send_message::Request { to: peer.id, kind: MessageType::FILE, size })
 }
 
+/// Held by the one crowd that there is at a time.
+static CROWD: Mutex<()> = Mutex::new(());
+
 /// Lets this process have so many connections, if the system does.
 fn allow_connections(count: u64) -> bool {
     let most = getrlimit(Resource::Nofile).maximum;
     let granted = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
-    granted.is_ok() && most.is_none_or(|most| most >= count + 100)
+    granted.is_ok() && most.is_none_or(|most| most >= count + 2_100)
 }
 
 #[test]
 fn the_honest_keep_their_latency_beside_nine_times_as_many_who_trickle() {
+    let _crowd = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
     let crowd = setting("MESSAGEU_TEST_CONNECTIONS", 10_000);
     if !allow_connections(crowd) {
         return cannot_run_here("a process may not have enough connections (ulimit -Hn)");
@@ -159,6 +163,7 @@ async fn trickle(mut stream: tokio::net::TcpStream, over: CancellationToken) {
 
 #[test]
 fn claims_of_4_gib_by_a_thousand_connections_at_once_cost_next_to_nothing() {
+    let _crowd = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
     let claims = setting("MESSAGEU_TEST_CLAIMS", 1_000);
     if !allow_connections(claims) {
         return cannot_run_here("a process may not have enough connections (ulimit -Hn)");
@@ -183,6 +188,7 @@ fn claims_of_4_gib_by_a_thousand_connections_at_once_cost_next_to_nothing() {
 
 #[test]
 fn without_a_free_descriptor_newcomers_are_refused_and_the_others_served() {
+    let _crowd = CROWD.lock().unwrap_or_else(PoisonError::into_inner);
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &["127.0.0.1:0"], &["--log", "off"]);
     let alone = sockets(&server);

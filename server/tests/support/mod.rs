@@ -285,10 +285,12 @@ pub(crate) fn setting(variable: &str, default: u64) -> u64 {
     })
 }
 
-/// Says loudly that a test needs what is not here; where MESSAGEU_REQUIRE_FAULTS is set, as in CI, that is a failure.
+/// Says that a test needs what is not here, past the capture of what tests print. Where MESSAGEU_REQUIRE_FAULTS is set,
+/// as in CI, that is a failure.
 pub(crate) fn cannot_run_here(why: &str) {
     assert!(std::env::var_os("MESSAGEU_REQUIRE_FAULTS").is_none(), "cannot run here: {why}");
-    println!("!!! NOT RUN: {why}");
+    let notice = format!("\n!!! A TEST OF FAULTS WAS NOT RUN: {why}\n");
+    std::io::stderr().write_all(notice.as_bytes()).unwrap();
 }
 
 /// Rows that something delivered, or half stored, would have left behind.
