@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use messageu_wire::dialect::Dialect;
+use messageu_wire::fields::CLIENT_ID_SIZE;
 use messageu_wire::message::{CONTENT_MAX, MessageType};
 use messageu_wire::operation::{list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request, Response};
@@ -126,7 +127,7 @@ enum Habit {
     HalfClose,
     /// Stays connected, says nothing more, and pulls on another connection.
     StaysSilent,
-    /// Asks for the list of clients and its mail at once, and closes.
+    /// Begins to ask for the list of clients before its mail is there, and goes on behind it.
     AsksEarly,
     /// Goes away at some byte of the answer.
     BreaksOff,
@@ -227,20 +228,20 @@ async fn ask_for_mail(
     dice: &mut StdRng,
 ) -> Option<Pulled> {
     let Connection { stream, number, life } = connection;
-    let list = Request::ListClients(list_clients::Request);
-    let mut requests = peer.request(&PULL, &[]);
-    if habit == Habit::AsksEarly {
-        requests.extend(peer.request(&list, &[]));
-    }
+    let list = peer.request(&Request::ListClients(list_clients::Request), &[]);
+    let (early, rest) = list.split_at(match habit {
+        Habit::AsksEarly => dice.random_range(1..CLIENT_ID_SIZE),
+        _ => 0,
+    });
+    let requests = [&peer.request(&PULL, &[]), early].concat();
     let began = Instant::now();
     stream.write_all(&requests).await.ok()?;
     if habit == Habit::HalfClose {
         stream.shutdown().await.ok()?;
     }
-    let step = if habit == Habit::AsksEarly { 1 } else { 8 << 10 };
     let far = if dice.random() { 200 } else { 100_000 };
     let most = (habit == Habit::BreaksOff).then(|| dice.random_range(0..far));
-    let reading = read_answer(stream, peer.dialect, Operation::PullMessages, step, most).await;
+    let reading = read_answer(stream, peer.dialect, Operation::PullMessages, 8 << 10, most).await;
     let (messages, pulled) = match reading {
         Reading::Whole(Answer::Response(Response::PullMessages(mail))) => {
             let count = mail.messages.len();
@@ -267,10 +268,13 @@ async fn ask_for_mail(
             let end = timeout(BOUND, stream.read(&mut [0])).await.expect("no end after the answer");
             end.ok().filter(|read| *read == 0)?;
         }
-        Habit::AsksEarly => match read_answer(stream, peer.dialect, Operation::ListClients, 1, None).await {
-            Reading::Whole(_) => {}
-            Reading::Cut(_) => return None,
-        },
+        Habit::AsksEarly => {
+            stream.write_all(rest).await.ok()?;
+            if let Reading::Cut(_) = read_answer(stream, peer.dialect, Operation::ListClients, 1, None).await
+            {
+                return None;
+            }
+        }
         _ => {}
     }
     Some(pulled)
