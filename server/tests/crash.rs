@@ -79,7 +79,7 @@ fn a_server_that_is_killed_under_load_keeps_what_it_acknowledged_and_repeats_not
         assert!(server.wait().success());
     });
     let balance = stage.ledger.lock().unwrap().balance(InDoubt::KeepsItsPlace);
-    println!("{kills} kills: {balance}; {} s", began.elapsed().as_secs());
+    println!("figure: {kills} kills of the server: {balance}; {} s", began.elapsed().as_secs());
     assert!(balance.is_even(), "{balance:?}");
     assert_eq!(integrity(data.path()), "ok");
 }

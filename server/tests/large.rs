@@ -61,7 +61,10 @@ fn a_content_of_2_gib_passes_both_ways_in_under_32_mib_of_memory() {
         assert!(buffer == piece(index), "piece {index}");
     }
     let grown = peak_memory(server.id()) - before;
-    println!("{} MiB: {after_upload} kB more after the upload, {grown} kB after both", size >> 20);
+    println!(
+        "figure: a content of {} MiB: {after_upload} kB more after the upload, {grown} kB after both",
+        size >> 20
+    );
     assert!(grown < 32 * 1024, "{grown} kB");
     drop(stream);
     assert_eq!(peer.pull(), []);

@@ -101,7 +101,7 @@ fn the_honest_keep_their_latency_beside_nine_times_as_many_who_trickle() {
         }
         let (middle, late) = ((alone.middle, beside.middle), (alone.late, beside.late));
         println!(
-            "{honest} honest: median {:?}, with {tricklers} who trickle {:?}; 99th percentile {:?} and {:?}; \
+            "figure: {honest} honest: median {:?}, with {tricklers} who trickle {:?}; 99th percentile {:?} and {:?}; \
              the server's memory at most {} kB",
             middle.0,
             middle.1,
@@ -182,7 +182,7 @@ fn claims_of_4_gib_by_a_thousand_connections_at_once_cost_next_to_nothing() {
         .collect();
     assert_eq!(peer.pull(), []);
     let grown = peak_memory(server.id()) - before;
-    println!("{} claims: {grown} kB", claims.len());
+    println!("figure: {} claims of 4 GiB: {grown} kB of memory", claims.len());
     assert!(grown < 64 * claims.len() as u64, "{grown} kB for {} claims", claims.len());
 }
 

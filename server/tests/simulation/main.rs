@@ -71,7 +71,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_repeated_without_cause_or_out_o
         }
         total
     });
-    println!("{seeds} seeds: {total}; {} s", began.elapsed().as_secs());
+    println!("figure: {seeds} simulated runs: {total}; {} s", began.elapsed().as_secs());
     // One seed may be quiet; many that are would prove nothing.
     assert!(seeds < 100 || total.repeated_after_fault > 0, "nothing happened");
 }
