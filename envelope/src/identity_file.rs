@@ -101,8 +101,12 @@ fn parse_id(line: &[u8]) -> Result<ClientId, FileError> {
 }
 
 /// Reads the base64 of the key from line 3 on.
-fn parse_base64_key<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let mut base64 = Zeroizing::new(Vec::with_capacity(IDENTITY_FILE_MAX));
+fn parse_base64_key<'a>(
+    lines: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    // Reserved whole: growing would leave copies of the key behind.
+    let size = lines.clone().map(<[u8]>::len).sum();
+    let mut base64 = Zeroizing::new(Vec::with_capacity(size));
     for (line, text) in (3..).zip(lines) {
         for byte in text {
             match byte {
