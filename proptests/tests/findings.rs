@@ -63,3 +63,17 @@ fn a_message_id_in_digits_has_one_spelling() {
     let profile = dialect("c/ascii").profile;
     assert!(Response::decode(Operation::SendMessage, &payload, profile).is_err());
 }
+
+#[test]
+fn where_zeros_stand_before_two_possible_requests_it_makes_no_difference_in_which_pieces_they_come() {
+    let list = encode(dialect("b"), 1, ClientId([9; 16]), list_clients::Request);
+    // From the zeros on, a pull of family D; six bytes on, a list of family B.
+    let mut either = [[0; 6], [0x5c, 2, 0, 0, 0, 0]].concat();
+    either.extend([0, 0, 0, 0, 0x00, 0x5c, 2, 0, 0, 0, 0, 0xe9, 3, 0, 0, 0, 0]);
+    let stream = [&list[..], &either].concat();
+    let whole = Listener::default().hear([&stream[..]]);
+    for at in 0..stream.len() {
+        let (before, behind) = stream.split_at(at);
+        assert_eq!(Listener::default().hear([before, behind]), whole, "cut at {at}");
+    }
+}

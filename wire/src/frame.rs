@@ -38,8 +38,8 @@ pub struct Received {
 pub enum Event {
     /// Nothing yet: push more.
     More,
-    /// A request is whole, but padding could still follow that decides on its dialect. Push what comes; if nothing
-    /// does for a moment, poll with `quiet`.
+    /// A request is whole, but what could still follow decides: padding on its dialect, and where zeros stand before it,
+    /// the bytes behind on where it begins. Push what comes; if nothing does for a moment, poll with `quiet`.
     Undecided,
     /// A request. After a send come [`Event::Content`], as often as needed, and [`Event::EndOfContent`].
     Request(Box<Received>),
@@ -69,6 +69,17 @@ enum State {
     Content { left: u32, filler: usize },
     /// In bytes that mean nothing.
     Filler { left: usize },
+}
+
+/// Where the buffer begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// Before a request, or in one: more bytes are needed to tell.
+    Before,
+    /// At a request.
+    Request,
+    /// At one with zeros in its id, unless what is still to come makes one without them.
+    Undecided,
 }
 
 /// Reads requests of all dialects from one stream.
@@ -118,7 +129,7 @@ impl RequestReader {
 
     /// The client id in the header of the next request, as soon as it shows: to look up what is remembered of it.
     pub fn next_client_id(&mut self) -> Option<ClientId> {
-        let at_request = self.pass_to_request().is_ok_and(|at_request| at_request);
+        let at_request = self.pass_to_request().is_ok_and(|place| place != Place::Before);
         self.buffer.first_chunk::<CLIENT_ID_SIZE>().filter(|_| at_request).copied().map(ClientId)
     }
 
@@ -146,8 +157,10 @@ impl RequestReader {
             State::Front | State::Filler { .. } => {}
         }
         match self.pass_to_request() {
-            Ok(true) => {}
-            Ok(false) => return Ok(Event::More),
+            Ok(Place::Request) => {}
+            Ok(Place::Undecided) if quiet => {}
+            Ok(Place::Undecided) => return Ok(Event::Undecided),
+            Ok(Place::Before) => return Ok(Event::More),
             // No request has begun, so nobody asks.
             Err(error) => {
                 let dialect = self.pin.refusal_dialect();
@@ -227,20 +240,19 @@ impl RequestReader {
         Rejection { error, client_id, dialect }
     }
 
-    /// Passes over what stands before the next request. Says whether the buffer begins with it; otherwise more bytes
-    /// are needed to tell.
+    /// Passes over what stands before the next request.
     ///
     /// Of zeros between two requests, no size tells how many they are. The ids that servers issue begin with none, so
     /// the next request begins behind them, unless it is a right one with them in its id: nobody's, one that means
     /// nothing, or one that was imported.
-    fn pass_to_request(&mut self) -> Result<bool, WireError> {
+    fn pass_to_request(&mut self) -> Result<Place, WireError> {
         if let State::Filler { left } = self.state {
             let passed = left.min(self.buffer.len());
             self.buffer.advance(passed);
             self.state = if passed == left { State::Front } else { State::Filler { left: left - passed } };
         }
         if self.state != State::Front {
-            return Ok(false);
+            return Ok(Place::Before);
         }
         let zeros = self.buffer.iter().take_while(|byte| **byte == 0).count();
         let expected = zeros.min(self.tail);
@@ -248,25 +260,28 @@ impl RequestReader {
         self.tail = if self.buffer.is_empty() { self.tail - expected } else { 0 };
         let zeros = zeros - expected;
         if !self.begun || zeros == 0 {
-            return Ok(!self.buffer.is_empty());
+            return Ok(if self.buffer.is_empty() { Place::Before } else { Place::Request });
         }
         self.pass_zeros(zeros.saturating_sub(CLIENT_ID_SIZE))?;
         if zeros.min(CLIENT_ID_SIZE) == self.buffer.len() {
-            return Ok(false);
+            return Ok(Place::Before);
         }
         let zeros = zeros.min(CLIENT_ID_SIZE);
         let behind = self.buffer.get(zeros..).unwrap_or_default();
         if is_from_nobody(&self.buffer, self.pin) {
-            return Ok(true);
+            return Ok(Place::Request);
         }
-        if !has_sized_header(behind, self.pin) {
+        let sized_behind = has_sized_header(behind, self.pin);
+        if sized_behind != Some(true) {
             match recognise_front(&self.buffer, None, self.pin) {
-                Ok(Some(front)) if front.deviation.is_none() => return Ok(true),
-                Ok(None) => return Ok(false),
+                Ok(Some(front)) if front.deviation.is_none() => {
+                    return Ok(if sized_behind.is_none() { Place::Undecided } else { Place::Request });
+                }
+                Ok(None) => return Ok(Place::Before),
                 _ => {}
             }
         }
-        self.pass_zeros(zeros).map(|()| true)
+        self.pass_zeros(zeros).map(|()| Place::Request)
     }
 
     fn pass_zeros(&mut self, count: usize) -> Result<(), WireError> {

@@ -157,19 +157,24 @@ pub(crate) fn is_from_nobody(bytes: &[u8], pin: Pin) -> bool {
         && pin.dialects().any(|dialect| operation_of(dialect, version, first, second).is_some())
 }
 
-/// Whether bytes begin with a header whose size is that of its operation, which is not a send.
-pub(crate) fn has_sized_header(bytes: &[u8], pin: Pin) -> bool {
-    let Some(&[version, first, second]) = bytes.get(16..FAMILY_SHOWS) else { return false };
-    pin.dialects().any(|dialect| {
-        let operation =
-            operation_of(dialect, version, first, second).filter(|op| *op != Operation::SendMessage);
-        let header = bytes.get(..dialect.request_header_size());
-        operation.zip(header).is_some_and(|(operation, header)| {
-            let size = Request::head_size(operation, dialect.profile);
-            RequestHeader::decode(header, dialect)
-                .is_ok_and(|header| usize::try_from(header.size) == Ok(size))
-        })
-    })
+/// Whether bytes begin with a header whose size is that of its operation, which is not a send; `None` while there are too
+/// few of them to tell.
+pub(crate) fn has_sized_header(bytes: &[u8], pin: Pin) -> Option<bool> {
+    let Some(&[version, first, second]) = bytes.get(16..FAMILY_SHOWS) else { return None };
+    let mut is_cut = false;
+    let is_sized = pin.dialects().any(|dialect| {
+        let operation = operation_of(dialect, version, first, second);
+        let Some(operation) = operation.filter(|operation| *operation != Operation::SendMessage) else {
+            return false;
+        };
+        let Some(header) = bytes.get(..dialect.request_header_size()) else {
+            is_cut = true;
+            return false;
+        };
+        let size = Request::head_size(operation, dialect.profile);
+        RequestHeader::decode(header, dialect).is_ok_and(|header| usize::try_from(header.size) == Ok(size))
+    });
+    if is_cut && !is_sized { None } else { Some(is_sized) }
 }
 
 /// The operation that the bytes behind the client id ask for, if they are of this dialect.
