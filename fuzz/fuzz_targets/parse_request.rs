@@ -1,4 +1,6 @@
-//! Any bytes, to a server. What is asserted: `check_request_bytes`.
+//! What is asserted: `messageu_proptests::target::PARSE_REQUEST`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| messageu_proptests::target::parse_request(input));
+use messageu_proptests::target::PARSE_REQUEST;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| messageu_fuzz::try_input(&PARSE_REQUEST, input));

@@ -1,4 +1,6 @@
-//! Any bytes, to a client. What is asserted: `check_response_bytes`.
+//! What is asserted: `messageu_proptests::target::PARSE_RESPONSE`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| messageu_proptests::target::parse_response(input));
+use messageu_proptests::target::PARSE_RESPONSE;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| messageu_fuzz::try_input(&PARSE_RESPONSE, input));

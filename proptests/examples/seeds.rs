@@ -1,4 +1,5 @@
-//! Writes what the fuzz targets begin with: corpora out of the recorded conversations, dictionaries out of the table.
+//! Writes what the fuzz targets begin with: corpora out of the recorded conversations and a true key, dictionaries out of
+//! the table and of the formats' own words.
 //!
 //! `cargo run -p messageu-proptests --example seeds`, from anywhere in the workspace.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool for developers, that should stop")]
@@ -8,10 +9,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use messageu_envelope::identity_file::IdentityFile;
+use messageu_envelope::legacy::LegacyPrivateKey;
 use messageu_proptests::answer::{Answer, hear_answer};
 use messageu_proptests::everything;
 use messageu_proptests::hearing::Listener;
-use messageu_wire::dialect::{ByteOrder, Dialect, Family, Pin, RecognisedBy};
+use messageu_proptests::property::{key_pair_der, true_database};
+use messageu_wire::dialect::{Dialect, Family, Pin, RecognisedBy};
+use messageu_wire::fields::{ClientId, Name};
 use messageu_wire::operations::{Operation, REFUSAL_CODE};
 
 /// Longer seeds would slow the fuzzer down more than they would show it; what is cut off is filler.
@@ -52,8 +57,13 @@ fn main() {
             responses.insert(seed_name(operation.name()), (response.clone(), choice));
         }
     }
-    write(&fuzz.join("corpus/parse_request"), &requests);
-    write(&fuzz.join("corpus/parse_response"), &responses);
+    write_chosen(&fuzz.join("corpus/parse_request"), &requests);
+    write_chosen(&fuzz.join("corpus/parse_response"), &responses);
+    write(&fuzz.join("corpus/open_envelope"), &envelopes(&root.join("vectors/recorded")));
+    write(&fuzz.join("corpus/key_files"), &key_files());
+    write(&fuzz.join("corpus/frame_reader"), &BTreeMap::from([("nothing".to_owned(), vec![0; 24])]));
+    write(&fuzz.join("corpus/classic_import"), &databases());
+    write(&fuzz.join("corpus/server_session"), &sessions());
     let codes = |of: fn(Operation, Family) -> Option<u16>| {
         let codes = Family::ALL.into_iter().flat_map(move |family| {
             Operation::ALL.iter().filter_map(move |operation| of(*operation, family))
@@ -63,21 +73,138 @@ fn main() {
     let mut answers = codes(|operation, family| Some(operation.codes(family)?.response));
     answers.insert(REFUSAL_CODE);
     let asked = codes(|operation, family| Some(operation.codes(family)?.request));
-    write_dictionary(&fuzz.join("dict/parse_request.dict"), &asked, &[0, 16, 21, 24, 415, 1024, 10_000]);
-    write_dictionary(&fuzz.join("dict/parse_response.dict"), &answers, &[0, 16, 20, 25, 160, 176, 271, 542]);
+    let dictionary = |target: &str, words: BTreeSet<Vec<u8>>| {
+        write_dictionary(&fuzz.join("dict").join(target).with_extension("dict"), &words);
+    };
+    dictionary("parse_request", numbers(&asked, &[0, 16, 21, 24, 415, 1024, 10_000]));
+    dictionary("parse_response", numbers(&answers, &[0, 16, 20, 25, 160, 176, 271, 542]));
+    dictionary("frame_reader", numbers(&asked, &[0, 16, 21, 24, 415, 1024, 10_000]));
+    dictionary("open_envelope", words(ENVELOPE_WORDS));
+    dictionary("key_files", words(KEY_FILE_WORDS));
+    dictionary("classic_import", words(DATABASE_WORDS));
+    dictionary("server_session", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
+}
+
+/// What a text or its padding may hold.
+const ENVELOPE_WORDS: &[&[u8]] = &[
+    b"\x01",
+    b"\x0f\x0f",
+    &[16; 16],
+    &[0; 16],
+    b"\0",
+    b"\r\n",
+    b"\x1b[2J",
+    b"\xe2\x80\xae",
+    b"\xc2\x9b",
+    b"\xff\xfe",
+];
+
+/// What shapes an identity file and the DER in it.
+const KEY_FILE_WORDS: &[&[u8]] = &[
+    b"\x30\x82",
+    b"\x30\x81\x9d",
+    b"\x30\x81\x87",
+    b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00",
+    b"\x02\x01\x00",
+    b"\x02\x01\x11",
+    b"\x02\x03\x01\x00\x01",
+    b"\x02\x81\x81\x00",
+    b"\x02\x81\x80",
+    b"\x02\x41\x00",
+    b"\x02\x40",
+    b"\x03\x81\x8b\x00",
+    b"\x04\x82",
+    b"\xa0\x00",
+    b"\n",
+    b"\r\n",
+    b"=",
+    b"==",
+    b"\0",
+    b" ",
+    b"MII",
+    b"00112233445566778899aabbccddeeff",
+];
+
+/// What a SQLite file and its schema are made of.
+const DATABASE_WORDS: &[&[u8]] = &[
+    b"SQLite format 3\0",
+    b"clients",
+    b"messages",
+    b"CREATE TABLE ",
+    b"CREATE VIEW ",
+    b"CREATE INDEX ",
+    b" WITHOUT ROWID",
+    b" GENERATED ALWAYS AS (",
+    b" AS SELECT ",
+    b"table",
+    b"MsgU",
+    b"\x0d\0\0",
+    b"\x05\0\0",
+    b"\x0a\0\0",
+    b"\x02\0\0",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+];
+
+fn words(words: &[&[u8]]) -> BTreeSet<Vec<u8>> {
+    words.iter().map(|word| word.to_vec()).collect()
+}
+
+/// The contents that were sent, each behind the byte that has the target open it; the first of each size.
+fn envelopes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut seeds = BTreeMap::new();
+    for recording in recordings(folder) {
+        let dialect: Dialect = recording.dialect.parse().unwrap();
+        for exchange in recording.exchanges.iter().filter(|exchange| exchange.operation == "send_message") {
+            let request = unhex(&exchange.request);
+            let hearing = Listener::pinned(dialect).hear([&request[..]]);
+            let content = hearing.requests.first().map(|heard| heard.content.clone()).unwrap_or_default();
+            if content.len() <= LONGEST {
+                let seed = [&[0], &content[..]].concat();
+                seeds.entry(format!("recorded-{}", content.len())).or_insert(seed);
+            }
+        }
+    }
+    seeds
+}
+
+/// A true key in each form, behind the byte that has the target take it for that.
+fn key_files() -> BTreeMap<String, Vec<u8>> {
+    let der = key_pair_der();
+    let key = LegacyPrivateKey::from_pkcs8_der(der).unwrap();
+    let public = key.public_key();
+    let file = IdentityFile { name: Name::new("alice").unwrap(), client_id: ClientId([0xa1; 16]), key };
+    let hex: String = der.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
+    let other = format!("alice\r\n{hex}\r\noaGhoaGhoaGhoaGhoaGhoQ==");
+    [
+        ("identity", [&[0], &file.write()[..]].concat()),
+        ("identity-of-danielsarne", [&[0], other.as_bytes()].concat()),
+        ("identity-without-key", [&[0], &b"alice\n00112233445566778899aabbccddeeff\nMIICdQ=="[..]].concat()),
+        ("identity-made", [&[64, 0, 71, 5], &b"alice"[..], &[0xa1; 16]].concat()),
+        ("private-key", [&[160], der].concat()),
+        ("private-key-made", vec![192, 200]),
+        ("public-key-made", [&[240], &public.0[..4]].concat()),
+    ]
+    .map(|(name, seed)| (name.to_owned(), seed))
+    .into()
 }
 
 fn operation_named(name: &str) -> Operation {
     *Operation::ALL.iter().find(|operation| operation.name() == name).unwrap()
 }
 
-/// The shortest request of each dialect and operation, and its response.
-fn shortest_exchanges(folder: &Path) -> BTreeMap<(String, String), (Vec<u8>, Vec<u8>)> {
+fn recordings(folder: &Path) -> impl Iterator<Item = Recording> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
+    files.into_iter().map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap())
+}
+
+/// The shortest request of each dialect and operation, and its response.
+fn shortest_exchanges(folder: &Path) -> BTreeMap<(String, String), (Vec<u8>, Vec<u8>)> {
     let mut shortest = BTreeMap::new();
-    for file in files {
-        let recording: Recording = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    for recording in recordings(folder) {
         for Exchange { operation, request, response } in recording.exchanges {
             let exchange = (unhex(&request), unhex(&response));
             let kept =
@@ -114,30 +241,69 @@ fn listener_of(dialect: Dialect) -> usize {
     Listener::all().position(|listener| listener == wanted).unwrap()
 }
 
-fn write(folder: &Path, seeds: &Seeds) {
-    fs::create_dir_all(folder).unwrap();
-    for (name, (bytes, choice)) in seeds {
+/// A true database in each form, behind the byte that has the target take it for that.
+fn databases() -> BTreeMap<String, Vec<u8>> {
+    [
+        ("true", [&[0], true_database()].concat()),
+        ("true-made", vec![48]),
+        ("rows-of-one-client", [&[200, 0, 1][..], &[0; 12]].concat()),
+        ("rows", [&[200, 0, 4][..], &(0..64).collect::<Vec<u8>>()].concat()),
+    ]
+    .map(|(name, seed)| (name.to_owned(), seed))
+    .into()
+}
+
+/// Short sessions: steps of four bytes, what and with whom.
+fn sessions() -> BTreeMap<String, Vec<u8>> {
+    let alice_and_bob: &[[u8; 4]] = &[[0, 0, 0, 1], [0, 3, 2, 1]];
+    let texts: &[[u8; 4]] =
+        &[[11, 0, 3, 40], [11, 0, 3, 41], [15, 0, 255, 7], [17, 0, 0, 1], [15, 0, 255, 7]];
+    let upload: &[[u8; 4]] =
+        &[[6, 0, 3, 2], [7, 0, 1, 0], [7, 0, 1, 0], [7, 0, 0, 2], [14, 0, 0, 4], [16, 0, 1, 0]];
+    let ends: &[[u8; 4]] = &[[19, 0, 0, 0], [19, 1, 0, 0], [19, 2, 0, 0]];
+    let gone: &[[u8; 4]] = &[[5, 0, 1, 0], [3, 3, 0, 0], [5, 0, 1, 0], [11, 0, 3, 40]];
+    let session = |name: &str, parts: &[&[[u8; 4]]]| (name.to_owned(), parts.concat().concat());
+    [
+        session("texts", &[alice_and_bob, texts]),
+        session("upload", &[alice_and_bob, upload]),
+        session("ends", &[alice_and_bob, texts, ends, texts]),
+        session("gone", &[alice_and_bob, texts, gone]),
+    ]
+    .into()
+}
+
+/// Writes seeds whose last byte chooses.
+fn write_chosen(folder: &Path, seeds: &Seeds) {
+    let with_choice = |(name, (bytes, choice)): (&String, &(Vec<u8>, usize))| {
         let mut seed = bytes[..bytes.len().min(LONGEST)].to_vec();
         seed.push(u8::try_from(*choice).unwrap());
+        (name.clone(), seed)
+    };
+    write(folder, &seeds.iter().map(with_choice).collect());
+}
+
+fn write(folder: &Path, seeds: &BTreeMap<String, Vec<u8>>) {
+    fs::create_dir_all(folder).unwrap();
+    for (name, seed) in seeds {
         fs::write(folder.join(name), seed).unwrap();
     }
     println!("{} seeds in {}", seeds.len(), folder.display());
 }
 
 /// Codes and sizes, in each byte order.
-fn write_dictionary(file: &Path, codes: &BTreeSet<u16>, sizes: &[u32]) {
+fn numbers(codes: &BTreeSet<u16>, sizes: &[u32]) -> BTreeSet<Vec<u8>> {
     let mut words = BTreeSet::new();
     for code in codes {
-        words.extend([ByteOrder::Little, ByteOrder::Big].map(|order| match order {
-            ByteOrder::Little => code.to_le_bytes().to_vec(),
-            ByteOrder::Big => code.to_be_bytes().to_vec(),
-        }));
+        words.extend([code.to_le_bytes().to_vec(), code.to_be_bytes().to_vec()]);
     }
     for size in sizes {
         words.extend([size.to_le_bytes().to_vec(), size.to_be_bytes().to_vec()]);
     }
-    let mut text =
-        "# Written by `cargo run -p messageu-proptests --example seeds`: codes and sizes.\n".to_owned();
+    words
+}
+
+fn write_dictionary(file: &Path, words: &BTreeSet<Vec<u8>>) {
+    let mut text = "# Written by `cargo run -p messageu-proptests --example seeds`.\n".to_owned();
     for word in words {
         let word: String = word.iter().fold(String::new(), |mut word, byte| {
             write!(word, "\\x{byte:02x}").unwrap();

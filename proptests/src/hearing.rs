@@ -45,13 +45,26 @@ impl Listener {
     /// When the reader stands still, or holds more than it says it does.
     #[must_use]
     pub fn hear<'a>(self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Hearing {
+        self.hear_at(pieces, false)
+    }
+
+    /// Hears a stream whose pieces come so slowly that after each nothing seems to follow.
+    ///
+    /// # Panics
+    /// As [`Listener::hear`].
+    #[must_use]
+    pub fn hear_slowly<'a>(self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Hearing {
+        self.hear_at(pieces, true)
+    }
+
+    fn hear_at<'a>(self, pieces: impl IntoIterator<Item = &'a [u8]>, slowly: bool) -> Hearing {
         let mut reader = RequestReader::new(self.pin, u32::MAX);
         let mut hearing = Hearing::default();
         let mut pushed = 0;
         for piece in pieces {
             reader.push(piece);
             pushed += piece.len();
-            if !self.take_in(&mut reader, pushed, false, &mut hearing) {
+            if !self.take_in(&mut reader, pushed, slowly, &mut hearing) {
                 return hearing;
             }
             let capacity = reader.buffer_mut().capacity();

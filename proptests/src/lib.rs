@@ -17,10 +17,12 @@ pub mod hearing;
 pub mod model;
 pub mod pieces;
 pub mod property;
+pub mod rarely;
 pub mod run;
 pub mod speech;
 pub mod strategy;
 pub mod target;
+pub mod unstructured;
 
 use messageu_wire::dialect::Dialect;
 use messageu_wire::operations::Operation;

@@ -1,31 +1,119 @@
-//! What the fuzz targets do with an input: its last byte chooses who is there, the bytes before it are what comes.
+//! The fuzz targets: what each does with an input, and what memory that may take.
 //!
-//! What a byte chooses depends on the tables, so it changes when a profile or an operation is
-//! added; `examples/seeds.rs` then writes the seeds anew.
+//! What a byte chooses depends on the tables, so it changes when a profile or an operation is added;
+//! `examples/seeds.rs` then writes the seeds anew.
+
+use arbitrary::Unstructured;
 
 use crate::everything;
 use crate::hearing::Listener;
-use crate::property::{check_request_bytes, check_response_bytes};
+use crate::property::{
+    check_any_envelope, check_any_import, check_any_key_file, check_any_session, check_any_stream,
+    check_request_bytes, check_response_bytes,
+};
+use crate::unstructured::choose;
+
+/// A property that is tried with bytes that a fuzzer thinks up.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name: that of the fuzz target and of its corpus.
+    pub name: &'static str,
+    /// What is asserted of any input; panics where it does not hold.
+    pub property: fn(&[u8]),
+    /// Bytes that the property may have on the heap at once, whatever the input: its own copies, and what is tried.
+    pub memory: usize,
+    /// Bytes that it may have beside them for each byte of the input.
+    pub memory_a_byte: usize,
+}
+
+impl Target {
+    /// Holds what an input took against what it may take.
+    ///
+    /// # Panics
+    /// When it took more.
+    pub fn assert_memory(&self, input: &[u8], taken: usize) {
+        let most = self.memory + self.memory_a_byte * input.len();
+        let size = input.len();
+        assert!(taken <= most, "{}: {size} bytes took {taken} bytes of memory, not {most}", self.name);
+    }
+}
+
+/// All of them.
+pub const ALL: &[Target] =
+    &[PARSE_REQUEST, PARSE_RESPONSE, FRAME_READER, OPEN_ENVELOPE, KEY_FILES, CLASSIC_IMPORT, SERVER_SESSION];
 
 /// Any bytes, to a server; the last byte chooses what it is pinned to or remembers.
-pub fn parse_request(input: &[u8]) {
-    if let Some((choice, bytes)) = input.split_last() {
-        check_request_bytes(choose(Listener::all(), *choice), bytes);
-    }
-}
+///
+/// Most memory goes into what was heard: some 600 bytes for a request of 22, twice heard, in vectors that double.
+pub const PARSE_REQUEST: Target = Target {
+    name: "parse_request",
+    property: |input| {
+        if let Some((choice, bytes)) = input.split_last() {
+            check_request_bytes(choose(Listener::all, *choice), bytes);
+        }
+    },
+    memory: 16 << 10,
+    memory_a_byte: 128,
+};
 
 /// Any bytes, to a client; the last byte chooses its dialect and what it asked for.
-pub fn parse_response(input: &[u8]) {
-    if let Some((choice, bytes)) = input.split_last() {
-        let (dialect, operation) = choose(everything(), *choice);
-        check_response_bytes(dialect, operation, bytes);
-    }
-}
+pub const PARSE_RESPONSE: Target = Target {
+    name: "parse_response",
+    property: |input| {
+        if let Some((choice, bytes)) = input.split_last() {
+            let (dialect, operation) = choose(everything, *choice);
+            check_response_bytes(dialect, operation, bytes);
+        }
+    },
+    memory: 16 << 10,
+    memory_a_byte: 32,
+};
 
-/// One of these, as a byte chooses it; there are some, and no more than a byte can choose from.
-fn choose<T>(from: impl IntoIterator<Item = T>, byte: u8) -> T {
-    let mut all: Vec<T> = from.into_iter().collect();
-    assert!(all.len() <= 256, "a byte cannot choose from {}", all.len());
-    let at = usize::from(byte) % all.len();
-    all.swap_remove(at)
-}
+/// Requests or responses made of the wire's own values, some of their bytes changed, in pieces of any sizes.
+///
+/// A few bytes of input may stand for a content of 64 KiB.
+pub const FRAME_READER: Target = Target {
+    name: "frame_reader",
+    property: |input| whole(check_any_stream(&mut Unstructured::new(input))),
+    memory: 8 << 20,
+    memory_a_byte: 128,
+};
+
+/// Ciphertexts: any bytes, and what any plaintext is sealed to; now and then wrapped keys.
+pub const OPEN_ENVELOPE: Target = Target {
+    name: "open_envelope",
+    property: |input| whole(check_any_envelope(&mut Unstructured::new(input))),
+    memory: 256 << 10,
+    memory_a_byte: 16,
+};
+
+/// Identity files, private and public keys: any bytes, and true ones changed.
+pub const KEY_FILES: Target = Target {
+    name: "key_files",
+    property: |input| whole(check_any_key_file(&mut Unstructured::new(input))),
+    memory: 256 << 10,
+    memory_a_byte: 16,
+};
+
+/// Classic databases: any bytes, a true one changed, and rows in the ways of all programs.
+///
+/// The store's buffers and what travels between its threads are ours; what SQLite itself takes is bounded within the
+/// property, where it is one limit for all connections.
+pub const CLASSIC_IMPORT: Target = Target {
+    name: "classic_import",
+    property: |input| whole(check_any_import(&mut Unstructured::new(input))),
+    memory: 8 << 20,
+    memory_a_byte: 32,
+};
+
+/// Sessions of up to 64 steps with the stores beside their model. A step may bring a content of 128 KiB, which is in the
+/// model and in the store.
+pub const SERVER_SESSION: Target = Target {
+    name: "server_session",
+    property: |input| whole(check_any_session(&mut Unstructured::new(input))),
+    memory: 48 << 20,
+    memory_a_byte: 32,
+};
+
+/// What the bytes do not suffice to say is not tried.
+fn whole(_: arbitrary::Result<()>) {}

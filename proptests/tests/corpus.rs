@@ -1,17 +1,42 @@
-//! The fuzz targets' corpora, without a fuzzer: seeds, and what was found and fixed.
-#![allow(clippy::expect_used, reason = "a failed test should stop")]
+//! The fuzz targets' corpora, without a fuzzer: seeds, what fuzzing kept, and what it found and was fixed.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed test should stop")]
 
-use std::path::Path;
+#[path = "../../fuzz/src/heap.rs"]
+mod heap;
 
-use messageu_proptests::target;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-fn try_all(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+use messageu_proptests::target::{
+    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, OPEN_ENVELOPE, PARSE_REQUEST, PARSE_RESPONSE,
+    SERVER_SESSION, Target,
+};
+
+/// One target at a time, since the allocator counts for all threads together.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let entries = folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let name = |entry: fs::DirEntry| entry.path().file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut names: Vec<String> = entries.map(|entry| name(entry.expect("an entry"))).collect();
+    names.sort();
+    names
+}
+
+fn try_all(target: &Target) {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = fuzz().join("corpus").join(target.name);
     let mut tried = 0;
     for entry in folder.read_dir().expect("a corpus") {
         let file = entry.expect("an entry").path();
         println!("{}", file.display());
-        target(&std::fs::read(file).expect("a seed"));
+        let input = fs::read(&file).expect("a seed");
+        target.assert_memory(&input, heap::peak_of(|| (target.property)(&input)));
         tried += 1;
     }
     assert!(tried > 0, "the corpus is empty");
@@ -19,10 +44,44 @@ fn try_all(name: &str, target: fn(&[u8])) {
 
 #[test]
 fn parse_request() {
-    try_all("parse_request", target::parse_request);
+    try_all(&PARSE_REQUEST);
 }
 
 #[test]
 fn parse_response() {
-    try_all("parse_response", target::parse_response);
+    try_all(&PARSE_RESPONSE);
+}
+
+#[test]
+fn frame_reader() {
+    try_all(&FRAME_READER);
+}
+
+#[test]
+fn open_envelope() {
+    try_all(&OPEN_ENVELOPE);
+}
+
+#[test]
+fn key_files() {
+    try_all(&KEY_FILES);
+}
+
+#[test]
+fn classic_import() {
+    try_all(&CLASSIC_IMPORT);
+}
+
+#[test]
+fn server_session() {
+    try_all(&SERVER_SESSION);
+}
+
+#[test]
+fn every_target_has_a_program_a_corpus_and_a_dictionary() {
+    let mut targets: Vec<&str> = ALL.iter().map(|target| target.name).collect();
+    targets.sort_unstable();
+    for folder in ["fuzz_targets", "corpus", "dict"] {
+        assert_eq!(names(fuzz().join(folder)), targets, "fuzz/{folder}");
+    }
 }

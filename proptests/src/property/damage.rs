@@ -73,7 +73,7 @@ pub fn check_response_extension(dialect: Dialect, asker: ClientId, response: &Re
     let (frame, payload) = written(dialect, asker, response);
     let answer = hear_answer(dialect, operation, [&frame[..]]);
     let bytes = [&frame[..], extension].concat();
-    for pieces in [vec![&bytes[..]], vec![&frame[..], extension], cut_by_itself(&bytes)] {
+    for pieces in [vec![&bytes[..]], vec![&frame[..], extension], cut_by_itself(&bytes).collect()] {
         assert_eq!(hear_answer(dialect, operation, pieces), answer, "{dialect}: {response:?}");
     }
     check_response_payload(dialect.profile, operation, &[&payload[..], extension].concat());

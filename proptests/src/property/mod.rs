@@ -1,21 +1,31 @@
 //! The properties: each takes bytes or values, and panics where what it names does not hold.
 
 mod damage;
+mod envelope;
 mod field;
 mod identity_file;
+mod import;
+mod key_file;
 mod request;
 mod response;
 mod sealed;
+mod session;
+mod stream;
 
 pub use damage::{
     check_request_changes, check_request_cut_in_two, check_request_extension, check_response_changes,
     check_response_cut_in_two, check_response_extension,
 };
+pub use envelope::{check_any_envelope, key_pair_der};
 pub use field::{check_client_id, check_id_text, check_name, check_name_field};
 pub use identity_file::{check_identity_bytes, check_identity_file};
+pub use import::{check_any_import, true_database};
+pub use key_file::check_any_key_file;
 pub use request::{
     check_conversation, check_declared_size, check_recognition, check_request, check_request_bytes,
     check_request_cuts, check_request_payload, check_request_split, check_zeros_between,
 };
 pub use response::{check_response, check_response_bytes, check_response_cuts, check_response_payload};
 pub use sealed::{check_bit_flips, check_seal, check_sealed_bytes, check_wrapped_flips};
+pub use session::check_any_session;
+pub use stream::check_any_stream;

@@ -48,7 +48,7 @@ pub fn check_request_split(listener: Listener, bytes: &[u8], pieces: &[&[u8]]) {
 }
 
 /// Exempt are streams whose dialect shows in nothing but the time at which zeros come ([`time_tells`]).
-fn assert_same(listener: Listener, bytes: &[u8], whole: &Hearing, split: &Hearing) {
+pub(super) fn assert_same(listener: Listener, bytes: &[u8], whole: &Hearing, split: &Hearing) {
     let exempt =
         || whole.requests.iter().chain(&split.requests).any(|heard| time_tells(listener, heard, bytes));
     assert!(whole == split || exempt(), "{listener:?}: {whole:?} at once, {split:?} in pieces");
@@ -261,7 +261,7 @@ pub(super) fn assert_heard(speech: &Speech, requests: &[Heard], dialect: Dialect
 
 /// What holds for every stream: all of it is requests that are written again byte for byte, zeros between them, and at
 /// the end less than a request, or what is rejected.
-fn assert_canonical(listener: Listener, hearing: &Hearing, bytes: &[u8]) {
+pub(super) fn assert_canonical(listener: Listener, hearing: &Hearing, bytes: &[u8]) {
     let mut read = 0;
     for heard in &hearing.requests {
         assert!(bytes[heard.front.clone()].len() == heard.front.len() && read <= heard.front.start);

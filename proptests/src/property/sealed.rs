@@ -24,7 +24,7 @@ pub fn check_seal(key: &LegacyKey, iv: LegacyIv, plaintext: &[u8], seed: u64) {
     assert_eq!(opened(key, iv, &sealed).as_deref(), Some(plaintext));
     let mut in_pieces = Vec::new();
     let mut sealer = LegacySealer::new(key, iv, &mut rng(seed));
-    cut_by_itself(plaintext).into_iter().for_each(|piece| sealer.update(piece, &mut in_pieces));
+    cut_by_itself(plaintext).for_each(|piece| sealer.update(piece, &mut in_pieces));
     sealer.finish(&mut in_pieces);
     assert!(in_pieces == sealed, "in pieces it is sealed otherwise");
 }
@@ -34,7 +34,7 @@ pub fn check_sealed_bytes(key: &LegacyKey, iv: LegacyIv, bytes: &[u8]) {
     let expected = opened(key, iv, bytes);
     assert_eq!(legacy_open(key, iv, bytes).ok(), expected);
     let (mut out, mut opener) = (Vec::new(), LegacyOpener::new(key, iv));
-    cut_by_itself(bytes).into_iter().for_each(|piece| opener.update(piece, &mut out));
+    cut_by_itself(bytes).for_each(|piece| opener.update(piece, &mut out));
     assert_eq!(opener.finish(&mut out).ok().map(|()| out), expected);
 }
 
