@@ -1,0 +1,5 @@
+# What takes longer than a change should wait for; what every change must pass is in .ci/run.
+
+# Fuzzes all targets for so many minutes in all, spread over the cores; fuzz/README.md says more.
+fuzz-all minutes:
+    fuzz/run-all {{minutes}}
