@@ -3,9 +3,11 @@
 //! It takes what the servers in the wild answer, not only what they should: any version byte, a text inside a
 //! refusal, receipts of three sizes, keys without an id, and pulls whose declared size leaves out the entries' heads.
 
+use std::cmp::Ordering;
+
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::dialect::{Dialect, ResponseHeader};
+use crate::dialect::{Dialect, Profile, ResponseHeader};
 use crate::error::WireError;
 use crate::fields::CLIENT_ID_SIZE;
 use crate::operation::pull_messages::EntryHead;
@@ -69,23 +71,13 @@ impl PullCount {
     }
 
     /// Whether the entries so far are all that the declared size announces.
-    fn is_over(self, dialect: Dialect) -> Result<bool, WireError> {
-        let profile = dialect.profile;
-        let honest = u32::try_from(profile.entry.size()).unwrap_or(profile.entry_counted);
-        let total = self.total(profile.entry_counted);
-        if total == self.declared {
-            return Ok(true);
+    fn is_over(self, profile: &Profile) -> bool {
+        match self.total(profile.entry_counted).cmp(&self.declared) {
+            Ordering::Less => false,
+            Ordering::Equal => true,
+            // Servers that count too little overshoot as soon as their entries are there.
+            Ordering::Greater => [21, 0].into_iter().any(|count| self.total(count) == self.declared),
         }
-        // Servers that count too little overshoot as soon as their entries are there.
-        if total > self.declared {
-            let counts = [honest, 21, 0];
-            return match counts.into_iter().any(|count| self.total(count) == self.declared) {
-                true => Ok(true),
-                false if self.total(0) < self.declared => Ok(false),
-                false => Err(WireError::PullSize { declared: saturate(self.declared), found: total }),
-            };
-        }
-        Ok(false)
     }
 }
 
@@ -124,7 +116,7 @@ impl ResponseReader {
                     None => return Ok(Event::More),
                 },
                 State::Payload { code, size } => return self.payload(code, size),
-                State::Entries if self.pull.is_over(self.dialect)? => {
+                State::Entries if self.pull.is_over(self.dialect.profile) => {
                     self.state = State::Over;
                     return Ok(Event::End);
                 }

@@ -1,0 +1,78 @@
+//! What a client makes of answers at the edges of what is right.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test should stop")]
+
+use messageu_wire::dialect::{Dialect, Family, Profile};
+use messageu_wire::error::WireError;
+use messageu_wire::fields::ClientId;
+use messageu_wire::message::MessageType;
+use messageu_wire::operation::pull_messages::EntryHead;
+use messageu_wire::operations::Operation;
+use messageu_wire::response::{Event, ResponseReader};
+
+const FAMILY_A: Dialect = Dialect { family: Family::A, profile: &Profile::SIZE_BEFORE_TYPE };
+
+/// The answer to a pull that declares `declared` bytes, with contents of these sizes.
+fn pull(dialect: Dialect, declared: u32, contents: &[u32]) -> ResponseReader {
+    let mut bytes = dialect.response_start(Operation::PullMessages, declared, ClientId::NOBODY).unwrap();
+    for size in contents {
+        let (from, kind) = (ClientId([1; 16]), MessageType::TEXT);
+        EntryHead { from, message_id: None, kind, size: *size }.encode(dialect.profile, &mut bytes);
+        // Of the largest, no more than its beginning has come.
+        bytes.resize(bytes.len() + usize::try_from(*size).unwrap().min(100), 7);
+    }
+    let mut reader = ResponseReader::new(dialect, Operation::PullMessages);
+    reader.push(&bytes);
+    reader
+}
+
+/// How many messages a pull has until its end; `None` if the end has not come.
+fn messages(mut reader: ResponseReader) -> Result<Option<usize>, WireError> {
+    let mut count = 0;
+    loop {
+        match reader.poll()? {
+            Event::More => return Ok(None),
+            Event::EndOfContent => count += 1,
+            Event::End => {
+                assert!(reader.is_over());
+                return Ok(Some(count));
+            }
+            Event::Entry(_) | Event::Content(_) => assert!(!reader.is_over()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_pull_may_count_its_heads_in_three_ways() {
+    let dialect = Dialect::classic(Family::D);
+    for counted in [25, 21, 0] {
+        for contents in [&[10][..], &[10, 20], &[10, 0, 20], &[3, 4, 5, 6]] {
+            let entries = u32::try_from(contents.len()).unwrap();
+            let declared = counted * entries + contents.iter().sum::<u32>();
+            let found = messages(pull(dialect, declared, contents));
+            assert_eq!(found, Ok(Some(contents.len())), "{counted} an entry, {contents:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pull_that_counts_in_no_known_way_is_not_over() {
+    for declared in [34, 36, 61, 70] {
+        assert_eq!(messages(pull(Dialect::classic(Family::D), declared, &[10, 20])), Ok(None), "{declared}");
+    }
+}
+
+#[test]
+fn a_pull_ends_no_sooner_than_its_profile_says() {
+    // By another way of counting, the first entry alone would make 31 bytes.
+    assert_eq!(messages(pull(FAMILY_A, 31, &[10, 21])), Ok(Some(2)));
+}
+
+#[test]
+fn a_pull_is_given_up_when_its_contents_exceed_what_it_declares() {
+    let max = u32::MAX;
+    for (declared, contents, found) in [(9, &[10][..], 10), (29, &[10, 20], 30), (16, &[max], max.into())] {
+        let answer = messages(pull(Dialect::classic(Family::D), declared, contents));
+        assert_eq!(answer, Err(WireError::PullSize { declared, found }));
+    }
+}
