@@ -1,0 +1,37 @@
+//! The names of dialects, and what the wire's values look like to somebody who debugs.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test should stop")]
+
+use messageu_wire::dialect::{Dialect, Family};
+use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
+
+#[test]
+fn dialects_have_distinct_names_that_read_back() {
+    let names: Vec<String> = Dialect::all().map(|dialect| dialect.to_string()).collect();
+    for (at, name) in names.iter().enumerate() {
+        assert!(!names[..at].contains(name));
+        assert_eq!(name.parse::<Dialect>().unwrap().to_string(), *name);
+    }
+    for (short, name) in [("D", "d"), ("Big-Endian", "d/big-endian"), ("uid-echo", "b/uid-echo")] {
+        assert_eq!(short.parse::<Dialect>().unwrap().to_string(), name);
+    }
+    for ambiguous in ["padded-1024", "classic", "f", ""] {
+        assert!(ambiguous.parse::<Dialect>().is_err());
+    }
+}
+
+#[test]
+fn values_are_debugged_as_they_are_read() {
+    let name = Name::new("alice").unwrap();
+    assert_eq!(format!("{name:?}"), "Name(\"alice\")");
+    assert_eq!(format!("{:?}", NameField::from(&name)), "NameField(\"alice\")");
+    let id = ClientId([0xa7; 16]);
+    assert_eq!(format!("{id:?}"), format!("ClientId({id})"));
+    assert_eq!(format!("{:?}", Dialect::classic(Family::D)), "Dialect(d)");
+}
+
+#[test]
+fn of_a_public_key_only_the_end_is_debugged() {
+    let mut key = PublicKey([0xaa; 160]);
+    key.0[152..].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(format!("{key:?}"), "PublicKey(0102030405060708…)");
+}
