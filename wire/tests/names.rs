@@ -3,6 +3,8 @@
 
 use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
+use messageu_wire::message::MessageType;
+use messageu_wire::operations::{Codes, Operation, ResponseCode};
 
 #[test]
 fn dialects_have_distinct_names_that_read_back() {
@@ -27,6 +29,7 @@ fn values_are_debugged_as_they_are_read() {
     let id = ClientId([0xa7; 16]);
     assert_eq!(format!("{id:?}"), format!("ClientId({id})"));
     assert_eq!(format!("{:?}", Dialect::classic(Family::D)), "Dialect(d)");
+    assert_eq!(format!("{:?}", MessageType::TEXT), "MessageType(3: text)");
 }
 
 #[test]
@@ -34,4 +37,27 @@ fn of_a_public_key_only_the_end_is_debugged() {
     let mut key = PublicKey([0xaa; 160]);
     key.0[152..].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(format!("{key:?}"), "PublicKey(0102030405060708…)");
+}
+
+#[test]
+fn operations_and_codes_are_shown_by_name() {
+    assert_eq!(Operation::PullMessages.to_string(), "pull_messages");
+    for (code, shown) in
+        [(2104, "2104 (pull_messages)"), (9000, "9000 (refusal)"), (7, "7 (unknown in family D)")]
+    {
+        assert_eq!(ResponseCode { family: Family::D, code }.to_string(), shown);
+    }
+}
+
+#[test]
+fn every_code_means_its_operation_and_no_other_does() {
+    for family in Family::ALL {
+        for code in 0..u16::MAX {
+            let with = |code_of: fn(Codes) -> u16| {
+                Operation::ALL.iter().copied().find(|op| op.codes(family).map(code_of) == Some(code))
+            };
+            assert_eq!(Operation::of_request(family, code), with(|codes| codes.request));
+            assert_eq!(Operation::of_response(family, code), with(|codes| codes.response));
+        }
+    }
 }

@@ -3,11 +3,12 @@
 
 use messageu_wire::dialect::{Dialect, Family, Profile};
 use messageu_wire::error::WireError;
-use messageu_wire::fields::ClientId;
+use messageu_wire::fields::{ClientId, NameField};
 use messageu_wire::message::MessageType;
+use messageu_wire::operation::list_clients::{self, Entry};
 use messageu_wire::operation::pull_messages::EntryHead;
-use messageu_wire::operations::Operation;
-use messageu_wire::response::{Event, ResponseReader};
+use messageu_wire::operations::{Operation, REFUSAL_CODE, Response};
+use messageu_wire::response::{Event, PAYLOAD_LIMIT, REFUSAL_TEXT_LIMIT, ResponseReader};
 
 const FAMILY_A: Dialect = Dialect { family: Family::A, profile: &Profile::SIZE_BEFORE_TYPE };
 
@@ -75,4 +76,50 @@ fn a_pull_is_given_up_when_its_contents_exceed_what_it_declares() {
         let answer = messages(pull(Dialect::classic(Family::D), declared, contents));
         assert_eq!(answer, Err(WireError::PullSize { declared, found }));
     }
+}
+
+/// The beginning of an answer of this code that declares `declared` bytes, in family D.
+fn beginning(code: u16, declared: u32) -> Vec<u8> {
+    let mut bytes = vec![2];
+    bytes.extend(code.to_le_bytes());
+    bytes.extend(declared.to_le_bytes());
+    bytes
+}
+
+fn reader(operation: Operation, bytes: &[u8]) -> ResponseReader {
+    let mut reader = ResponseReader::new(Dialect::classic(Family::D), operation);
+    reader.push(bytes);
+    reader
+}
+
+#[test]
+fn only_pulls_and_refusals_may_declare_more_than_the_limit() {
+    let poll = |operation: Operation, code, declared| reader(operation, &beginning(code, declared)).poll();
+    let claimed = PAYLOAD_LIMIT + 1;
+    let refused = Err(WireError::PayloadTooLarge { claimed, limit: PAYLOAD_LIMIT });
+    assert_eq!(poll(Operation::ListClients, 2101, claimed), refused);
+    assert_eq!(poll(Operation::ListClients, 2101, PAYLOAD_LIMIT), Ok(Event::More));
+    assert_eq!(poll(Operation::PullMessages, 2104, claimed), Ok(Event::More));
+    assert_eq!(poll(Operation::ListClients, REFUSAL_CODE, claimed), Ok(Event::More));
+}
+
+#[test]
+fn of_a_refusals_text_the_beginning_is_kept_without_control_characters() {
+    let text = |text: &[u8]| {
+        let declared = u32::try_from(text.len()).unwrap();
+        reader(Operation::Register, &[beginning(REFUSAL_CODE, declared).as_slice(), text].concat()).poll()
+    };
+    assert_eq!(text(b""), Ok(Event::Refused(String::new())));
+    assert_eq!(text(b"no \x1b[2Jsuch\0 name\n"), Ok(Event::Refused("no [2Jsuch name".into())));
+    let limit = usize::try_from(REFUSAL_TEXT_LIMIT).unwrap();
+    assert_eq!(text(&vec![b'x'; limit + 100]), Ok(Event::Refused("x".repeat(limit))));
+}
+
+#[test]
+fn a_list_longer_than_a_refusal_may_be_is_whole() {
+    let clients = vec![Entry { client_id: ClientId([1; 16]), name: NameField([b'n'; 255]) }; 8];
+    let response = Response::from(list_clients::Response { clients });
+    let bytes = Dialect::classic(Family::D).encode_response(&response, ClientId::NOBODY).unwrap();
+    assert!(bytes.len() > usize::try_from(REFUSAL_TEXT_LIMIT).unwrap());
+    assert_eq!(reader(Operation::ListClients, &bytes).poll(), Ok(Event::Response(response)));
 }
