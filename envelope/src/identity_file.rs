@@ -148,8 +148,8 @@ fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
             _ => return None,
         };
         match high.take() {
-            None => high = Some(digit << 4),
-            Some(high) => bytes.push(high | digit),
+            None => high = Some(digit),
+            Some(high) => bytes.push(high * 16 + digit),
         }
     }
     high.is_none().then_some(bytes)

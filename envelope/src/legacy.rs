@@ -214,16 +214,6 @@ pub enum LegacyIv {
     Prefixed,
 }
 
-impl LegacyIv {
-    /// Bytes in front of the ciphertext.
-    fn size(self) -> usize {
-        match self {
-            Self::Zero => 0,
-            Self::Prefixed => BLOCK,
-        }
-    }
-}
-
 /// Bytes that a content of `plaintext_size` bytes has once it is sealed, so that a size can be announced before the
 /// content is read. Saturates near the largest `u64`, which no dialect can announce.
 #[must_use]
@@ -239,7 +229,8 @@ pub fn legacy_sealed_size(plaintext_size: u64, iv: LegacyIv) -> u64 {
 /// Seals a whole content. `rng` is used for [`LegacyIv::Prefixed`] alone.
 #[must_use]
 pub fn legacy_seal(key: &LegacyKey, iv: LegacyIv, plaintext: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(iv.size() + plaintext.len() + BLOCK);
+    // Room for an IV and for the padding.
+    let mut sealed = Vec::with_capacity(plaintext.len() + 2 * BLOCK);
     let mut sealer = LegacySealer::new(key, iv, rng);
     sealer.update(plaintext, &mut sealed);
     sealer.finish(&mut sealed);

@@ -116,6 +116,27 @@ fn our_own_file_is_as_the_commonest_programs_write_it() {
 }
 
 #[test]
+fn a_file_of_64_kib_is_read_and_a_larger_one_is_not() {
+    assert_eq!(IDENTITY_FILE_MAX, 65_536);
+    let mut file = format!("alice\n{ID}\n{}", one_line()).into_bytes();
+    file.resize(65_536, b'\n');
+    check(&file);
+    file.push(b'\n');
+    assert_eq!(refusal(&file), FileError::Size { size: 65_537, limit: 65_536 });
+}
+
+#[test]
+fn hexadecimal_digits_of_either_case_are_read_and_their_neighbours_are_not() {
+    let id = "0123456789abcdefABCDEF0123456789";
+    check_id(format!("alice\n{id}\n{}\n", one_line()), &id.to_lowercase());
+    for neighbour in ["/", ":", "@", "G", "`", "g"] {
+        let id = format!("{}{neighbour}", &id[1..]);
+        let error = refusal(format!("alice\n{id}\n{}\n", one_line()));
+        assert!(matches!(error, FileError::Line { line: 2, .. }), "{id}: {error}");
+    }
+}
+
+#[test]
 fn refusals_name_the_line_and_what_belongs_there() {
     let name = |error| FileError::Name(error);
     assert_eq!(refusal(""), name(FieldError::NameLength { length: 0 }));
