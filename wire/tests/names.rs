@@ -1,7 +1,7 @@
 //! The names of dialects, and what the wire's values look like to somebody who debugs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test should stop")]
 
-use messageu_wire::dialect::{Dialect, Family};
+use messageu_wire::dialect::{Dialect, Family, Profile};
 use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
 use messageu_wire::message::MessageType;
 use messageu_wire::operations::{Codes, Operation, ResponseCode};
@@ -19,6 +19,19 @@ fn dialects_have_distinct_names_that_read_back() {
     for ambiguous in ["padded-1024", "classic", "f", ""] {
         assert!(ambiguous.parse::<Dialect>().is_err());
     }
+}
+
+#[test]
+fn profiles_and_families_have_names_that_read_back() {
+    for profile in Profile::ALL {
+        assert_eq!(profile.to_string(), profile.name);
+        assert_eq!(profile.name.parse::<&Profile>(), Ok(profile));
+    }
+    for (family, name) in Family::ALL.into_iter().zip(["A", "B", "C", "D", "E"]) {
+        assert_eq!(family.to_string(), name);
+        assert_eq!(name.to_lowercase().parse::<Family>(), Ok(family));
+    }
+    assert!("none".parse::<&Profile>().is_err());
 }
 
 #[test]

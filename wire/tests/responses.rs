@@ -123,3 +123,9 @@ fn a_list_longer_than_a_refusal_may_be_is_whole() {
     assert!(bytes.len() > usize::try_from(REFUSAL_TEXT_LIMIT).unwrap());
     assert_eq!(reader(Operation::ListClients, &bytes).poll(), Ok(Event::Response(response)));
 }
+
+#[test]
+fn an_answer_to_something_else_is_none() {
+    let answer = reader(Operation::Register, &beginning(2101, 0)).poll();
+    assert!(matches!(answer, Err(WireError::UnexpectedCode { .. })), "{answer:?}");
+}
