@@ -59,6 +59,7 @@ impl Terminal {
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
             assert!(Instant::now() < deadline, "{text:?} is not in {:?}", self.shown);
+            assert_eq!(self.child.try_wait().unwrap(), None, "it ended without {text:?}: {:?}", self.shown);
         }
     }
 
