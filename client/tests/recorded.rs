@@ -148,6 +148,7 @@ async fn every_typed_call_asks_as_recorded_and_returns_the_recorded_fields() {
         }
         tokio::task::spawn_blocking(move || server.join().unwrap()).await.unwrap();
     }
+    println!("figure: {calls} recorded answers understood by typed calls");
     assert_eq!(calls, 328);
 }
 

