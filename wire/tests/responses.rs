@@ -3,10 +3,10 @@
 
 use messageu_wire::dialect::{Dialect, Family, Profile};
 use messageu_wire::error::WireError;
-use messageu_wire::fields::{ClientId, NameField};
+use messageu_wire::fields::{ClientId, MessageId, NameField};
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::list_clients::{self, Entry};
-use messageu_wire::operation::pull_messages::EntryHead;
+use messageu_wire::operation::pull_messages::{self, EntryHead, Message};
 use messageu_wire::operations::{Operation, REFUSAL_CODE, Response};
 use messageu_wire::response::{Event, PAYLOAD_LIMIT, REFUSAL_TEXT_LIMIT, ResponseReader};
 
@@ -128,4 +128,22 @@ fn a_list_longer_than_a_refusal_may_be_is_whole() {
 fn an_answer_to_something_else_is_none() {
     let answer = reader(Operation::Register, &beginning(2101, 0)).poll();
     assert!(matches!(answer, Err(WireError::UnexpectedCode { .. })), "{answer:?}");
+}
+
+#[test]
+fn the_payload_of_a_pull_reads_back_and_no_part_of_it_does() {
+    let message = |content: &[u8]| Message {
+        from: ClientId([1; 16]),
+        message_id: Some(MessageId(7)),
+        kind: MessageType::TEXT,
+        content: content.to_vec(),
+    };
+    let response = Response::from(pull_messages::Response { messages: vec![message(b"one"), message(b"")] });
+    let mut payload = Vec::new();
+    response.encode(&Profile::CLASSIC, ClientId::NOBODY, &mut payload);
+    let decode = |bytes: &[u8]| Response::decode(Operation::PullMessages, bytes, &Profile::CLASSIC);
+    assert_eq!(decode(&payload), Ok(response));
+    for cut in (1..payload.len()).filter(|cut| *cut != 28) {
+        assert!(matches!(decode(&payload[..cut]), Err(WireError::Truncated { .. })), "{cut}");
+    }
 }
