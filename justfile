@@ -3,3 +3,7 @@
 # Fuzzes all targets for so many minutes in all, spread over the cores; fuzz/README.md says more.
 fuzz-all minutes:
     fuzz/run-all {{minutes}}
+
+# The long form of all proofs, with so many minutes of fuzzing; writes PROOF.md.
+proof minutes="60":
+    .ci/proof {{minutes}}
