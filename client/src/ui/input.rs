@@ -6,7 +6,7 @@ use messageu_client::{Error, ErrorKind, Result};
 use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
+use rustyline::error::{ReadlineError, Signal};
 use tokio::task::spawn_blocking;
 
 use super::output::print;
@@ -78,7 +78,9 @@ impl Input {
                 let _ = editor.add_history_entry(&line);
                 Ok(Line::Text(line))
             }
-            Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(Signal::Interrupt)) => {
+                Ok(Line::Interrupted)
+            }
             Err(ReadlineError::Eof) => Ok(Line::End),
             Err(error) => Err(no_input(&error.to_string())),
         };

@@ -17,6 +17,7 @@ use messageu_envelope::legacy::LEGACY_BANNER;
 use messageu_wire::dialect::{Dialect, RecognisedBy};
 use messageu_wire::fields::Name;
 use serde_json::json;
+use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep};
 
 use self::args::{Command, CommandLine, wanted_format};
@@ -80,11 +81,12 @@ async fn run(line: CommandLine, output: Output) -> Result<()> {
         // There Ctrl-C ends a line or an action, and the program only when pressed twice.
         return call.run(command).await;
     }
+    let mut signals = Signals::new()?;
     let ends_so = matches!(command, Command::Receive { follow: true, .. });
     let registers = matches!(command, Command::Register { .. });
     tokio::select! {
         done = call.run(command) => done,
-        signal = signal() => match Error::from(signal) {
+        signal = signals.next() => match Error::from(signal) {
             _ if ends_so => Ok(()),
             error if registers => Err(error.hint(UNSURE_HINT)),
             error => Err(error),
@@ -107,27 +109,27 @@ impl From<Signal> for Error {
     }
 }
 
-/// The next signal to stop.
-pub(crate) async fn signal() -> Signal {
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
+/// The signals that ask the program to stop: heard from when this is made until it is dropped, also while nobody waits.
+pub(crate) struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        let failed = |error| Error::new(ErrorKind::Other, format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            interrupt: unix::signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: unix::signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
         }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<Option<()>>();
-    let interrupted = async {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => {}
-            // Without a handler the system's own way holds: the process ends.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = interrupted => Signal::Interrupt,
-        _ = terminated => Signal::Terminate,
     }
 }
 

@@ -11,7 +11,7 @@ use super::input::{Input, Line};
 use super::output::print;
 use super::progress::{Bars, Spinner};
 use super::render::{arrival_hint, arrival_text};
-use crate::ui::cli::{Signal, signal, valid_name};
+use crate::ui::cli::{Signal, Signals, valid_name};
 
 /// What the classic clients print on every refusal.
 const REFUSAL: &str = "server responded with an error";
@@ -19,13 +19,15 @@ const REFUSAL: &str = "server responded with an error";
 /// Shows the menu, and does what is chosen, until 0 or the end of the input.
 pub(crate) async fn run(profile: &Profile, options: &Options) -> Result<()> {
     print(&format!("MessageU client at your service.\n(classic dialect: {LEGACY_BANNER})"))?;
+    // Before the line editor is made: it has a handler of Ctrl-C of its own, and puts back what was there before.
+    let mut signals = Signals::new()?;
     let mut menu = Menu { profile, options, input: Input::new() };
     let mut was_interrupted = false;
     loop {
         print(&format!("\n{}", text()))?;
         let line = tokio::select! {
             line = menu.input.line("? ") => line?,
-            signal = signal() => return Err(signal.into()),
+            signal = signals.next() => return Err(signal.into()),
         };
         match line {
             Line::End => return Ok(()),
@@ -38,7 +40,7 @@ pub(crate) async fn run(profile: &Profile, options: &Options) -> Result<()> {
                 was_interrupted = false;
                 match choice.trim().parse::<u16>() {
                     Ok(EXIT_NUMBER) => return Ok(()),
-                    Ok(number) => menu.choose(number).await?,
+                    Ok(number) => menu.choose(number, &mut signals).await?,
                     Err(_) if choice.trim().is_empty() => {}
                     Err(_) => print("enter one of the numbers")?,
                 }
@@ -70,11 +72,11 @@ struct Menu<'a> {
 
 impl Menu<'_> {
     /// Does what a number stands for. Only the end of input or output ends the menu.
-    async fn choose(&mut self, number: u16) -> Result<()> {
+    async fn choose(&mut self, number: u16, signals: &mut Signals) -> Result<()> {
         let done = tokio::select! {
             done = self.act(number) => done,
             // Ctrl-C ends the action; unless a thread still waits for a line, and would take the next.
-            signal = signal() => match signal {
+            signal = signals.next() => match signal {
                 Signal::Interrupt if self.input.is_free() => Err(signal.into()),
                 _ => return Err(signal.into()),
             },
