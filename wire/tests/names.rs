@@ -1,7 +1,7 @@
 //! The names of dialects, and what the wire's values look like to somebody who debugs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test should stop")]
 
-use messageu_wire::dialect::{Dialect, Family, Profile};
+use messageu_wire::dialect::{Deviation, Dialect, Family, Profile};
 use messageu_wire::fields::{ClientId, Name, NameField, PublicKey};
 use messageu_wire::message::MessageType;
 use messageu_wire::operations::{Codes, Operation, ResponseCode};
@@ -60,6 +60,14 @@ fn operations_and_codes_are_shown_by_name() {
     {
         assert_eq!(ResponseCode { family: Family::D, code }.to_string(), shown);
     }
+}
+
+#[test]
+fn deviations_are_shown_by_name() {
+    for deviation in Deviation::ALL {
+        assert_eq!(deviation.to_string(), deviation.name());
+    }
+    assert_eq!(Deviation::SendDeclaresThreeMore.name(), "send-declares-three-more");
 }
 
 #[test]

@@ -95,3 +95,10 @@ fn zeros_between_requests_begin_no_request_that_deviates() {
     let second = next(&mut reader);
     assert_eq!((second.client_id, second.deviation), (ClientId(from), None));
 }
+
+#[test]
+fn bytes_may_be_put_into_the_readers_own_buffer() {
+    let mut reader = reader();
+    reader.buffer_mut().extend_from_slice(&list());
+    assert_eq!(next(&mut reader).client_id, SOMEBODY);
+}
