@@ -4,6 +4,10 @@
 fuzz-all minutes:
     fuzz/run-all {{minutes}}
 
+# Which changes of the wire and the envelope no test notices: hours.
+mutants:
+    .ci/mutants
+
 # The long form of all proofs, with so many minutes of fuzzing; writes PROOF.md.
 proof minutes="60":
     .ci/proof {{minutes}}
