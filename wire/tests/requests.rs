@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test should stop")]
 
 use messageu_wire::dialect::{Dialect, Family, Pin, Profile};
+use messageu_wire::error::WireError;
 use messageu_wire::fields::ClientId;
 use messageu_wire::frame::{Event, Received, RequestReader};
 use messageu_wire::message::MessageType;
 use messageu_wire::operation::{list_clients, send_message};
-use messageu_wire::operations::Request;
+use messageu_wire::operations::{Operation, Request};
 
 const D: Dialect = Dialect::classic(Family::D);
 const SOMEBODY: ClientId = ClientId([0xaa; 16]);
@@ -101,4 +102,78 @@ fn bytes_may_be_put_into_the_readers_own_buffer() {
     let mut reader = reader();
     reader.buffer_mut().extend_from_slice(&list());
     assert_eq!(next(&mut reader).client_id, SOMEBODY);
+}
+
+#[test]
+fn an_id_that_begins_with_zeros_is_taken_for_one_when_nothing_follows() {
+    let imported = ClientId(*b"\0\0\0\0\0\0imported!!");
+    let e = Dialect::classic(Family::E);
+    let list = |from| e.encode_request(2, from, &list_clients::Request.into()).unwrap();
+    let mut reader = reader();
+    reader.push(&list(SOMEBODY));
+    next(&mut reader);
+    reader.push(&list(imported));
+    assert_eq!(reader.poll(None, false), Ok(Event::Undecided));
+    assert_eq!(next(&mut reader).client_id, imported);
+}
+
+#[test]
+fn an_id_that_begins_with_zeros_is_kept_however_its_request_comes() {
+    let imported = ClientId(*b"\0\0imported......");
+    let e = Dialect::classic(Family::E);
+    let bytes = e.encode_request(2, imported, &list_clients::Request.into()).unwrap();
+    for cut in 0..=bytes.len() {
+        let mut reader = reader();
+        reader.push(&e.encode_request(2, SOMEBODY, &list_clients::Request.into()).unwrap());
+        next(&mut reader);
+        reader.push(&bytes[..cut]);
+        if cut < bytes.len() {
+            assert_eq!(reader.poll(None, false), Ok(Event::More), "{cut}");
+        }
+        reader.push(&bytes[cut..]);
+        assert_eq!(next(&mut reader).client_id, imported, "{cut}");
+    }
+}
+
+#[test]
+fn no_zeros_stand_before_the_first_request() {
+    let mut reader = reader();
+    reader.push(&[vec![0; 30], list()].concat());
+    let error = reader.poll(None, true).unwrap_err().error;
+    assert_eq!(error, WireError::Unrecognised { found: [0; 3] });
+}
+
+#[test]
+fn zeros_beyond_the_padding_are_counted_however_they_come() {
+    let padded = Dialect { family: Family::D, profile: &Profile::PADDED };
+    let padding = padded.request_tail(Operation::ListClients, list().len().try_into().unwrap());
+    for (more, allowed) in [(1023, true), (1024, false)] {
+        for first in [0, 1, 500, padding] {
+            let mut reader = reader();
+            reader.push(&list());
+            assert!(matches!(reader.poll(Some(padded.profile), true), Ok(Event::Request(_))));
+            reader.push(&vec![0; first]);
+            assert_eq!(reader.poll(None, false), Ok(Event::More));
+            reader.push(&[vec![0; padding - first + more], list()].concat());
+            let heard = reader.poll(None, true).map_err(|rejection| rejection.error);
+            assert_eq!(heard.is_ok(), allowed, "{first}, {more}: {heard:?}");
+        }
+    }
+}
+
+#[test]
+fn what_fills_a_send_up_may_come_in_pieces() {
+    let aligned = Dialect { family: Family::A, profile: &Profile::ALIGNED };
+    let bytes = send(aligned, SOMEBODY, ClientId([9; 16]), b"content");
+    let mut reader = reader();
+    let (before, filler) = bytes.split_at(bytes.len() - 3000);
+    reader.push(before);
+    next(&mut reader);
+    while reader.poll(None, true) != Ok(Event::EndOfContent) {}
+    for piece in filler.chunks(1000) {
+        assert_eq!(reader.poll(None, true), Ok(Event::More));
+        reader.push(piece);
+    }
+    reader.push(&list());
+    assert_eq!(next(&mut reader).request, list_clients::Request.into());
 }
