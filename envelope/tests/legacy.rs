@@ -86,6 +86,16 @@ fn public_keys_that_are_none_are_refused() {
 }
 
 #[test]
+fn keys_are_equal_in_all_bytes_or_not_at_all() {
+    assert_eq!(LegacyKey::from_bytes(&KEY), key());
+    for at in 0..KEY.len() {
+        let mut other = KEY;
+        other[at] ^= 1;
+        assert_ne!(LegacyKey::from_bytes(&other), key());
+    }
+}
+
+#[test]
 fn a_wrapped_key_opens_for_its_owner_alone() {
     let wrapped = legacy_wrap_key(&alice().public_key(), &key(), &mut rng(7)).unwrap();
     assert_eq!(alice().unwrap_key(&wrapped, &mut rng(8)).unwrap(), key());

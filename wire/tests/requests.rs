@@ -6,7 +6,7 @@ use messageu_wire::error::WireError;
 use messageu_wire::fields::ClientId;
 use messageu_wire::frame::{Event, Received, RequestReader};
 use messageu_wire::message::MessageType;
-use messageu_wire::operation::{list_clients, send_message};
+use messageu_wire::operation::{fetch_key, list_clients, send_message};
 use messageu_wire::operations::{Operation, Request};
 
 const D: Dialect = Dialect::classic(Family::D);
@@ -131,8 +131,41 @@ fn an_id_that_begins_with_zeros_is_kept_however_its_request_comes() {
             assert_eq!(reader.poll(None, false), Ok(Event::More), "{cut}");
         }
         reader.push(&bytes[cut..]);
-        assert_eq!(next(&mut reader).client_id, imported, "{cut}");
+        // What stands behind the zeros is no header, so nothing that could follow matters.
+        let Ok(Event::Request(request)) = reader.poll(None, false) else { panic!("{cut}") };
+        assert_eq!(request.client_id, imported, "{cut}");
     }
+}
+
+/// Of two readings of the same bytes, the one with the zeros before the request goes first where its size is right.
+#[test]
+fn zeros_are_padding_where_a_request_of_its_size_begins_behind_them() {
+    let mut from = [0xaa; 16];
+    // Eight bytes sooner, these are the version, the code and the size of a list request.
+    from[8..15].copy_from_slice(&[2, 0x59, 0x02, 0, 0, 0, 0]);
+    let mut reader = reader();
+    reader.push(&list());
+    next(&mut reader);
+    reader.push(
+        &[vec![0; 8], D.encode_request(2, ClientId(from), &list_clients::Request.into()).unwrap()].concat(),
+    );
+    assert_eq!(next(&mut reader).client_id, ClientId(from));
+}
+
+#[test]
+fn a_header_that_is_cut_may_still_become_one_behind_zeros() {
+    let aligned = Dialect { family: Family::A, profile: &Profile::ALIGNED };
+    let encode = |from, request| aligned.encode_request(2, from, &request).unwrap();
+    let imported = ClientId(*b"\0imported.......");
+    let mut bytes = encode(imported, list_clients::Request.into());
+    // Garbage in the gap, which is a code of the family to who begins one byte later.
+    bytes[18] = 102;
+    let first = encode(SOMEBODY, fetch_key::Request { client_id: ClientId([9; 16]) }.into());
+    let mut reader = reader();
+    reader.push(&[first, bytes].concat());
+    assert_eq!(next(&mut reader).dialect, aligned);
+    assert_eq!(reader.poll(None, false), Ok(Event::Undecided));
+    assert_eq!(next(&mut reader).client_id, imported);
 }
 
 #[test]
