@@ -19,8 +19,10 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::store::sqlite::{Import, Imported, SqliteStore, schema};
-use crate::store::{CHUNK_SIZE, Client, Content, NewMessage, Store as _, StoreError, UploadId};
+use crate::store::sqlite::schema;
+use crate::store::{
+    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Store, StoreError, UploadId,
+};
 
 /// Rows that are taken over in one transaction, unless their contents are large.
 const BATCH_ROWS: usize = 256;
@@ -41,7 +43,7 @@ const REASONS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`ImportFailure`], which says what was taken before it: that stays.
-pub async fn import_classic(source: &Path, target: &SqliteStore) -> Result<ImportReport, ImportFailure> {
+pub async fn import_classic(source: &Path, target: &impl Store) -> Result<ImportReport, ImportFailure> {
     let mut taker = Taker { target, upload: None, report: ImportReport::default() };
     match taker.take_all(source).await {
         Ok(()) => Ok(taker.report),
@@ -194,7 +196,7 @@ impl From<rusqlite::Error> for ImportError {
 /// What the reading thread finds, in the order of the source.
 enum Find {
     /// Rows that fit into one transaction.
-    Rows(Vec<(Place, Import)>),
+    Rows(Vec<(Place, ImportRow)>),
     /// The content of a large message begins.
     Begin { to: ClientId, size: u32 },
     /// It goes on.
@@ -222,14 +224,14 @@ impl Head {
 }
 
 /// Puts finds into the target.
-struct Taker<'a> {
-    target: &'a SqliteStore,
+struct Taker<'a, S> {
+    target: &'a S,
     /// Of the message that has begun; none if its recipient is not there.
     upload: Option<UploadId>,
     report: ImportReport,
 }
 
-impl Taker<'_> {
+impl<S: Store> Taker<'_, S> {
     async fn take_all(&mut self, source: &Path) -> Result<(), ImportError> {
         let (finds, mut found) = mpsc::channel(READ_AHEAD);
         let source = source.to_owned();
@@ -258,7 +260,7 @@ impl Taker<'_> {
             Find::End(place, head, digest) => match self.upload {
                 Some(upload) => {
                     let message = head.with(Content::Uploaded(upload));
-                    self.take_rows(vec![(place, Import::Message { message, digest })]).await?;
+                    self.take_rows(vec![(place, ImportRow::Message { message, digest })]).await?;
                     self.give_up();
                 }
                 None => self.note(place, Err(StoreError::UnknownClient(head.to))),
@@ -271,7 +273,7 @@ impl Taker<'_> {
         Ok(())
     }
 
-    async fn take_rows(&mut self, rows: Vec<(Place, Import)>) -> Result<(), ImportError> {
+    async fn take_rows(&mut self, rows: Vec<(Place, ImportRow)>) -> Result<(), ImportError> {
         let (places, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let outcomes = self.target.import(rows).await?;
         for (place, outcome) in places.into_iter().zip(outcomes) {
@@ -331,7 +333,7 @@ struct SourceReader<'a> {
     source: &'a Connection,
     finds: mpsc::Sender<Find>,
     /// Found, and not yet passed on.
-    rows: Vec<(Place, Import)>,
+    rows: Vec<(Place, ImportRow)>,
     /// Bytes of content among them.
     bytes: usize,
 }
@@ -353,7 +355,7 @@ impl SourceReader<'_> {
         while let Some(row) = rows.next()? {
             let place = Place { table: Table::Clients, row: row.get(0)? };
             match parse_client(row)? {
-                Ok(client) => self.found(place, Import::Client { client, last_seen: row.get(4)? }, 0)?,
+                Ok(client) => self.found(place, ImportRow::Client { client, last_seen: row.get(4)? }, 0)?,
                 Err(reason) => self.leave_out(place, reason)?,
             }
         }
@@ -417,10 +419,10 @@ impl SourceReader<'_> {
     fn found_message(&mut self, place: Place, head: Head, content: Bytes) -> Result<(), ImportError> {
         let digest = begin_digest(place, head).chain_update(&content).finalize().into();
         let bytes = content.len();
-        self.found(place, Import::Message { message: head.with(Content::Inline(content)), digest }, bytes)
+        self.found(place, ImportRow::Message { message: head.with(Content::Inline(content)), digest }, bytes)
     }
 
-    fn found(&mut self, place: Place, row: Import, bytes: usize) -> Result<(), ImportError> {
+    fn found(&mut self, place: Place, row: ImportRow, bytes: usize) -> Result<(), ImportError> {
         self.rows.push((place, row));
         self.bytes += bytes;
         if self.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }

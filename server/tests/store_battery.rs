@@ -13,8 +13,8 @@ use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::sqlite::{OpenError, OpenProblem, Options, SqliteStore};
 use messageu_server::store::{
-    CHUNK_SIZE, Client, Content, NewMessage, Pending, QueueLimits, QueuePolicy, Sequence, Store, StoreError,
-    UploadId,
+    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, QueuePolicy,
+    Sequence, Store, StoreError, UploadId,
 };
 use messageu_wire::fields::{ClientId, Name, PublicKey};
 use messageu_wire::message::MessageType;
@@ -506,6 +506,63 @@ async fn thousands_are_acknowledged_at_once(store: &impl Store) {
     assert_eq!(waiting(store, alice).await, []);
 }
 
+// Rows of another server's database.
+
+each_store!(rows_are_taken_over_once);
+async fn rows_are_taken_over_once(store: &impl Store) {
+    let rows = || vec![client_row(1, "Alice"), message_row(text(id(1), id(9), b"from somebody who left"), 1)];
+    let twice = [store.import(rows()).await.unwrap(), store.import(rows()).await.unwrap()];
+    assert!(twice[0].iter().all(|row| matches!(row, Ok(Imported::Now))), "{twice:?}");
+    assert!(twice[1].iter().all(|row| matches!(row, Ok(Imported::Before))), "{twice:?}");
+    assert_eq!(store.client(id(1)).await.unwrap(), Some(client(1, "Alice")));
+    assert_eq!(all_pending(store, id(1)).await.len(), 1);
+}
+
+each_store!(a_message_taken_over_stays_so_when_it_has_been_delivered);
+async fn a_message_taken_over_stays_so_when_it_has_been_delivered(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    let row = || vec![message_row(text(alice, bob, b"once"), 1)];
+    store.import(row()).await.unwrap();
+    let sequences = waiting(store, alice).await;
+    store.acknowledge(alice, &sequences).await.unwrap();
+    assert!(matches!(store.import(row()).await.unwrap()[..], [Ok(Imported::Before)]));
+    assert_eq!(waiting(store, alice).await, []);
+}
+
+each_store!(a_row_that_cannot_be_taken_leaves_the_others);
+async fn a_row_that_cannot_be_taken_leaves_the_others(store: &impl Store) {
+    register(store, 1, "Alice").await;
+    let mut near = client(1, "Near");
+    near.id.0[15] = 99;
+    let rows = vec![
+        client_row(2, "Alice"),
+        ImportRow::Client { client: near, last_seen: None },
+        message_row(text(id(3), id(1), b"to nobody"), 1),
+        message_row(text(id(1), id(1), b"to herself"), 2),
+    ];
+    let taken = store.import(rows).await.unwrap();
+    assert!(
+        matches!(
+            taken[..],
+            [
+                Err(StoreError::NameTaken),
+                Err(StoreError::IdTaken),
+                Err(StoreError::UnknownClient(_)),
+                Ok(Imported::Now)
+            ]
+        ),
+        "{taken:?}"
+    );
+}
+
+each_store!(a_client_taken_over_was_last_seen_then_if_ever);
+async fn a_client_taken_over_was_last_seen_then_if_ever(store: &impl Store) {
+    let unseen = ImportRow::Client { client: client(2, "Bob"), last_seen: None };
+    store.import(vec![client_row(1, "Alice"), unseen]).await.unwrap();
+    assert_eq!(store.last_seen(id(1)).await.unwrap(), Some(time(1_700_000_000)));
+    assert_eq!(store.last_seen(id(2)).await.unwrap(), None);
+}
+
 // Limits.
 
 each_store!(a_sender_has_so_many_messages_for_a_recipient);
@@ -992,6 +1049,14 @@ fn client(number: u8, name: &str) -> Client {
         public_key: PublicKey([number; 160]),
         profile: "padded-1024".to_owned(),
     }
+}
+
+fn client_row(number: u8, name: &str) -> ImportRow {
+    ImportRow::Client { client: client(number, name), last_seen: Some(1_700_000_000) }
+}
+
+fn message_row(message: NewMessage, number: u8) -> ImportRow {
+    ImportRow::Message { message, digest: [number; 32] }
 }
 
 async fn register(store: &impl Store, number: u8, name: &str) -> Client {

@@ -11,8 +11,9 @@ use arbitrary::{Result, Unstructured};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use messageu_server::import::{Counts, ImportError, ImportFailure, ImportReport, import_classic};
+use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::sqlite::SqliteStore;
-use messageu_server::store::{Sequence, Store as _};
+use messageu_server::store::{Sequence, Store};
 use messageu_wire::fields::{ClientId, PUBLIC_KEY_SIZE};
 use messageu_wire::message::MessageType;
 use rusqlite::types::Value;
@@ -20,10 +21,14 @@ use rusqlite::{Connection, ErrorCode};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::rarely::rarely;
 use crate::unstructured::choose;
 
 /// Bytes that SQLite may have at once, all connections together.
 const SQLITE_MEMORY: i64 = 64 << 20;
+
+/// Of all databases, one in so many is taken over into the store on disk, which takes ten times as long.
+const ON_DISK_ONE_IN: u32 = 16;
 
 /// Reasons that a report gives.
 const REASONS_MAX: usize = 100;
@@ -34,8 +39,9 @@ const REASONS_MAX: usize = 100;
 /// # Errors
 /// When the bytes do not suffice to say one.
 pub fn check_any_import(bytes: &mut Unstructured<'_>) -> Result<()> {
+    let on_disk = rarely(bytes.peek_bytes(bytes.len()).unwrap_or_default(), ON_DISK_ONE_IN);
     match bytes.arbitrary::<u8>()? {
-        0..48 => check_import(bytes.bytes(bytes.len())?),
+        0..48 => check_import(bytes.bytes(bytes.len())?, on_disk),
         48..144 => {
             let mut file = true_database().to_vec();
             while !bytes.is_empty() {
@@ -43,39 +49,40 @@ pub fn check_any_import(bytes: &mut Unstructured<'_>) -> Result<()> {
                 let at = usize::from(at) % file.len();
                 file[at] = byte;
             }
-            check_import(&file);
+            check_import(&file, on_disk);
         }
-        _ => check_rows(&any_rows(bytes)?),
+        _ => check_rows(&any_rows(bytes)?, on_disk),
     }
     Ok(())
 }
 
 /// Any bytes as a database: it is taken over as far as the report says, or refused by name; if anything was taken, a second
 /// run finds all of it there; and the source is what it was.
-fn check_import(file: &[u8]) {
+fn check_import(file: &[u8], on_disk: bool) {
     with_bench(|bench| {
         fs::write(bench.source(), file).expect("a file in memory");
-        bench.import_twice();
+        bench.import_twice(on_disk);
         assert!(fs::read(bench.source()).is_ok_and(|after| after == file), "the source was changed");
     });
 }
 
 /// Rows of a database in which all that can be understood is taken, in order, and nothing else.
-fn check_rows(rows: &Rows) {
+fn check_rows(rows: &Rows, on_disk: bool) {
     with_bench(|bench| {
         bench.write(rows);
-        let (report, error) = bench.import_twice();
+        let (report, error, held) = bench.import_twice(on_disk);
         assert!(error.is_none(), "{rows:?}: {error:?}");
         let expected = rows.expected();
         assert_eq!((report.clients, report.messages), (expected.clients, expected.messages), "{rows:?}");
-        assert_eq!(bench.held(), expected.held, "{rows:?}");
+        assert_eq!(held, expected.held, "{rows:?}");
     });
 }
 
 /// Who is there, in order, and what waits for each: sender, type and content.
 type Held = Vec<(ClientId, String, Vec<(ClientId, MessageType, Vec<u8>)>)>;
 
-/// Where databases are taken over: one store for all inputs, emptied between them, since to make one takes longest.
+/// Where databases are taken over: a store in memory for each, or the one on disk, emptied between them, since to make one
+/// takes longest.
 struct Bench {
     // Dropped in this order.
     store: SqliteStore,
@@ -136,31 +143,32 @@ impl Bench {
         write_database(&self.source(), rows).expect("a database");
     }
 
-    /// Takes the source over; what was taken, and what was in the way of the rest.
-    fn import_once(&self) -> (ImportReport, Option<ImportError>) {
-        self.is_used.set(true);
-        match self.runtime.block_on(import_classic(&self.source(), &self.store)) {
-            Ok(report) => (report, None),
-            Err(ImportFailure { report, error }) => (report, Some(error)),
+    /// Takes the source over, and again if something was there to take: what was taken, what was in the way of the rest,
+    /// and what the store holds now.
+    fn import_twice(&self, on_disk: bool) -> (ImportReport, Option<ImportError>, Held) {
+        if !on_disk {
+            return self.import_twice_into(&MemoryStore::new());
         }
+        self.is_used.set(true);
+        let done = self.import_twice_into(&self.store);
+        self.is_used.set(!done.2.is_empty());
+        done
     }
 
-    /// Takes the source over, and again if something was there to take.
-    fn import_twice(&self) -> (ImportReport, Option<ImportError>) {
-        let (report, error) = self.import_once();
+    fn import_twice_into(&self, store: &impl Store) -> (ImportReport, Option<ImportError>, Held) {
+        let (report, error) = self.import_once(store);
         assert_report(&report);
-        let held = self.held();
+        let held = self.held(store);
         let waiting: usize = held.iter().map(|(_, _, waiting)| waiting.len()).sum();
         assert_eq!((report.clients.taken, report.messages.taken), (held.len() as u64, waiting as u64));
         if let Some(error) = &error {
             named(error);
         }
         if held.is_empty() {
-            self.is_used.set(false);
-            return (report, error);
+            return (report, error, held);
         }
 
-        let (again, same_error) = self.import_once();
+        let (again, same_error) = self.import_once(store);
         assert_eq!(error.as_ref().map(named), same_error.as_ref().map(named));
         for (counts, before) in [(again.clients, report.clients), (again.messages, report.messages)] {
             let already_there = before.taken + before.already_there;
@@ -169,27 +177,33 @@ impl Bench {
         // A row that met its name first may later meet its id first.
         let places = |report: &ImportReport| report.left_out.iter().map(|row| row.place).collect::<Vec<_>>();
         assert_eq!(places(&again), places(&report));
-        assert_eq!(self.held(), held, "a second run changed what the first had taken");
-        (report, error)
+        assert_eq!(self.held(store), held, "a second run changed what the first had taken");
+        (report, error, held)
     }
 
-    fn held(&self) -> Held {
+    fn import_once(&self, store: &impl Store) -> (ImportReport, Option<ImportError>) {
+        match self.runtime.block_on(import_classic(&self.source(), store)) {
+            Ok(report) => (report, None),
+            Err(ImportFailure { report, error }) => (report, Some(error)),
+        }
+    }
+
+    fn held(&self, store: &impl Store) -> Held {
         self.runtime.block_on(async {
-            let extent = self.store.roster(ClientId::NOBODY).await.expect("a store");
+            let extent = store.roster(ClientId::NOBODY).await.expect("a store");
             let mut held = Vec::new();
             if extent.count == 0 {
                 return held;
             }
-            let listed = self.store.roster_page(ClientId::NOBODY, 0, extent.last, usize::MAX / 2);
+            let listed = store.roster_page(ClientId::NOBODY, 0, extent.last, usize::MAX / 2);
             for entry in listed.await.expect("a store") {
                 let mut waiting = Vec::new();
-                let pending =
-                    self.store.pending(entry.id, Sequence::default(), usize::MAX / 2, usize::MAX / 2);
+                let pending = store.pending(entry.id, Sequence::default(), usize::MAX / 2, usize::MAX / 2);
                 for message in pending.await.expect("a store") {
                     let mut content = message.content.clone().map(Vec::from).unwrap_or_default();
                     while content.len() < message.size as usize {
                         let index = (content.len() / messageu_server::store::CHUNK_SIZE) as u32;
-                        let chunk = self.store.read_content(message.sequence, index).await;
+                        let chunk = store.read_content(message.sequence, index).await;
                         content.extend_from_slice(&chunk.expect("all chunks"));
                     }
                     waiting.push((message.from, message.kind, content));

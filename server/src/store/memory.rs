@@ -1,6 +1,6 @@
 //! A store that forgets everything when the program ends: for tests, and for trying the server out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -10,8 +10,8 @@ use messageu_wire::fields::{CLIENT_ID_SIZE, ClientId, Name};
 use messageu_wire::message::MessageType;
 
 use super::{
-    CHUNK_SIZE, Client, Content, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence,
-    Store, StoreError, UploadId, chunk_size, from_unix, goes_along, to_unix,
+    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry,
+    RosterExtent, Sequence, Store, StoreError, UploadId, chunk_size, from_unix, goes_along, to_unix,
 };
 
 /// Clients and messages in memory, behind one lock that is never held across an await.
@@ -37,7 +37,7 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn register(&self, client: Client, now: SystemTime) -> Result<(), StoreError> {
-        self.lock()?.register(client, to_unix(now))
+        self.lock()?.register(client, Some(to_unix(now)))
     }
 
     async fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
@@ -63,12 +63,12 @@ impl Store for MemoryStore {
         if let Ok(mut state) = self.lock()
             && let Some(record) = state.clients.get_mut(&id)
         {
-            record.last_seen = to_unix(now);
+            record.last_seen = Some(to_unix(now));
         }
     }
 
     async fn last_seen(&self, id: ClientId) -> Result<Option<SystemTime>, StoreError> {
-        Ok(self.lock()?.clients.get(&id).map(|record| from_unix(record.last_seen)))
+        Ok(self.lock()?.clients.get(&id).and_then(|record| record.last_seen).map(from_unix))
     }
 
     async fn roster(&self, asker: ClientId) -> Result<RosterExtent, StoreError> {
@@ -170,6 +170,11 @@ impl Store for MemoryStore {
         Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
     }
 
+    async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        let mut state = self.lock()?;
+        Ok(rows.into_iter().map(|row| state.import(row)).collect())
+    }
+
     async fn close(&self) {
         if let Ok(mut state) = self.lock() {
             *state = State { closed: true, ..State::default() };
@@ -187,13 +192,15 @@ struct State {
     messages: BTreeMap<(ClientId, Sequence), Waiting>,
     recipients: HashMap<Sequence, ClientId>,
     last_sequence: i64,
+    /// Digests of the messages that were taken over.
+    imports: HashSet<[u8; 32]>,
     closed: bool,
 }
 
 struct Record {
     client: Client,
     position: i64,
-    last_seen: i64,
+    last_seen: Option<i64>,
 }
 
 struct Upload {
@@ -227,7 +234,7 @@ impl State {
         id.0.starts_with(&prefix).then_some(record)
     }
 
-    fn register(&mut self, client: Client, now: i64) -> Result<(), StoreError> {
+    fn register(&mut self, client: Client, now: Option<i64>) -> Result<(), StoreError> {
         if self.roster.values().any(|(_, name)| *name == client.name) {
             return Err(StoreError::NameTaken);
         }
@@ -271,6 +278,10 @@ impl State {
         for sequence in self.make_room((message.to, message.from), size, limits)? {
             self.delete(message.to, sequence);
         }
+        Ok(self.insert(message, size))
+    }
+
+    fn insert(&mut self, message: NewMessage, size: u32) -> Sequence {
         let chunks = match message.content {
             Content::Inline(content) if content.is_empty() => Vec::new(),
             Content::Inline(content) => vec![content],
@@ -281,7 +292,31 @@ impl State {
         self.recipients.insert(sequence, message.to);
         let waiting = Waiting { from: message.from, kind: message.kind, size, chunks };
         self.messages.insert((message.to, sequence), waiting);
-        Ok(sequence)
+        sequence
+    }
+
+    fn import(&mut self, row: ImportRow) -> Result<Imported, StoreError> {
+        match row {
+            ImportRow::Client { client, last_seen } => {
+                let there = self.clients.get(&client.id).map(|record| &record.client);
+                if there
+                    .is_some_and(|there| there.name == client.name && there.public_key == client.public_key)
+                {
+                    return Ok(Imported::Before);
+                }
+                self.register(client, last_seen)?;
+            }
+            ImportRow::Message { message, digest } => {
+                if self.imports.contains(&digest) {
+                    return Ok(Imported::Before);
+                }
+                self.known(message.to)?;
+                let size = self.size(&message.content)?;
+                self.insert(message, size);
+                self.imports.insert(digest);
+            }
+        }
+        Ok(Imported::Now)
     }
 
     fn size(&self, content: &Content) -> Result<u32, StoreError> {

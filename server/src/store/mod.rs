@@ -81,6 +81,34 @@ pub struct NewMessage {
     pub content: Content,
 }
 
+/// A row of another server's database, to be taken over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ImportRow {
+    /// A client.
+    Client {
+        /// Who.
+        client: Client,
+        /// When it was last there, in whole seconds since 1970 began, if that is known.
+        last_seen: Option<i64>,
+    },
+    /// A message.
+    Message {
+        /// What waits, and for whom. Its sender may be gone, and it meets no limits.
+        message: NewMessage,
+        /// Tells it from all others, for the next time.
+        digest: [u8; 32],
+    },
+}
+
+/// What became of a row that a store did not refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Imported {
+    /// It was taken.
+    Now,
+    /// It had been taken before.
+    Before,
+}
+
 /// A message that waits for its recipient.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pending {
@@ -298,6 +326,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Returns how many it deleted. After an error, some may be deleted.
     async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError>;
+
+    /// Takes rows over from another database, together. Each is taken, found to have been taken before, or refused.
+    ///
+    /// # Errors
+    /// For a row: those of [`register`](Store::register), or of [`enqueue`](Store::enqueue) but for its limits and its
+    /// sender.
+    async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError>;
 
     /// Bytes that the store has on disk and can use again, beside what is free there: deleting does not give them back.
     fn reusable_bytes(&self) -> u64 {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::{
-    Client, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence, Store, StoreError,
-    UploadId,
+    Client, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence,
+    Store, StoreError, UploadId,
 };
 use messageu_wire::fields::ClientId;
 use rand::RngExt;
@@ -152,6 +152,10 @@ impl Store for Storage {
         inline_budget: usize,
     ) -> Result<Vec<Pending>, StoreError> {
         self.perhaps(self.memory.pending(to, after, limit, inline_budget)).await
+    }
+
+    async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        self.perhaps(self.memory.import(rows)).await
     }
 
     async fn read_content(&self, sequence: Sequence, index: u32) -> Result<Bytes, StoreError> {

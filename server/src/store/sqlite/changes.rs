@@ -9,7 +9,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, named_params
 use super::counters::Counters;
 use super::{chunk_id, reader};
 use crate::store::{
-    CHUNK_SIZE, Client, Content, NewMessage, QueueLimits, Sequence, StoreError, UploadId, chunk_size,
+    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, QueueLimits, Sequence, StoreError,
+    UploadId, chunk_size,
 };
 
 /// Content up to this many bytes is in its message's row; more is in chunks, so that deleting many messages is quick.
@@ -38,22 +39,7 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// A row of another server's database.
-pub(crate) enum Import {
-    /// A client, and when it was last there.
-    Client { client: Client, last_seen: Option<i64> },
-    /// A message, and a digest that tells it from all others.
-    Message { message: NewMessage, digest: [u8; 32] },
-}
-
-/// What became of such a row.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Imported {
-    Now,
-    Before,
-}
-
-impl Import {
+impl ImportRow {
     /// Bytes that it holds in memory.
     pub(super) fn cost(&self) -> usize {
         size_of::<Self>()
@@ -179,10 +165,10 @@ impl<'a> Changes<'a> {
     }
 
     /// Takes a row over. An error of the storage is one of them all.
-    pub(super) fn import(&mut self, row: &Import) -> Result<Result<Imported, StoreError>, Failure> {
+    pub(super) fn import(&mut self, row: &ImportRow) -> Result<Result<Imported, StoreError>, Failure> {
         let imported = match row {
-            Import::Client { client, last_seen } => self.import_client(client, *last_seen),
-            Import::Message { message, digest } => self.import_message(message, digest),
+            ImportRow::Client { client, last_seen } => self.import_client(client, *last_seen),
+            ImportRow::Message { message, digest } => self.import_message(message, digest),
         };
         match imported {
             Ok(imported) => Ok(Ok(imported)),

@@ -18,12 +18,11 @@ use messageu_wire::fields::ClientId;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-pub(crate) use self::changes::{Import, Imported};
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
-    Client, Content, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence, Store,
-    StoreError, UploadId, from_unix, to_unix,
+    Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent,
+    Sequence, Store, StoreError, UploadId, from_unix, to_unix,
 };
 
 /// Messages that are acknowledged in one transaction, and into how many parts it is divided if it fails: deleting takes
@@ -146,15 +145,6 @@ impl SqliteStore {
         let writer = Writer::start(connection, beside(path, "-wal"), log_size, lock)?;
         Ok(Self { readers, writer })
     }
-
-    /// Takes rows over from another database, together; each is taken, found to be there already, or refused.
-    pub(crate) async fn import(
-        &self,
-        rows: Vec<Import>,
-    ) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
-        let cost = rows.iter().map(Import::cost).sum();
-        self.writer.durably(cost, move |changes| rows.iter().map(|row| changes.import(row)).collect()).await
-    }
 }
 
 #[async_trait]
@@ -269,6 +259,11 @@ impl Store for SqliteStore {
             }
         }
         Ok(deleted)
+    }
+
+    async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        let cost = rows.iter().map(ImportRow::cost).sum();
+        self.writer.durably(cost, move |changes| rows.iter().map(|row| changes.import(row)).collect()).await
     }
 
     fn reusable_bytes(&self) -> u64 {
