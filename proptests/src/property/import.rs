@@ -27,8 +27,11 @@ use crate::unstructured::choose;
 /// Bytes that SQLite may have at once, all connections together.
 const SQLITE_MEMORY: i64 = 64 << 20;
 
-/// Of all databases, one in so many is taken over into the store on disk, which takes ten times as long.
-const ON_DISK_ONE_IN: u32 = 16;
+/// Of all databases, one in so many is taken over twice.
+const TWICE_ONE_IN: u32 = 4;
+
+/// Of those, one in so many into the store on disk, which takes ten times as long.
+const ON_DISK_ONE_IN: u32 = 4;
 
 /// Reasons that a report gives.
 const REASONS_MAX: usize = 100;
@@ -39,9 +42,9 @@ const REASONS_MAX: usize = 100;
 /// # Errors
 /// When the bytes do not suffice to say one.
 pub fn check_any_import(bytes: &mut Unstructured<'_>) -> Result<()> {
-    let on_disk = rarely(bytes.peek_bytes(bytes.len()).unwrap_or_default(), ON_DISK_ONE_IN);
+    let effort = Effort::for_input(bytes.peek_bytes(bytes.len()).unwrap_or_default());
     match bytes.arbitrary::<u8>()? {
-        0..48 => check_import(bytes.bytes(bytes.len())?, on_disk),
+        0..48 => check_import(bytes.bytes(bytes.len())?, effort),
         48..144 => {
             let mut file = true_database().to_vec();
             while !bytes.is_empty() {
@@ -49,28 +52,46 @@ pub fn check_any_import(bytes: &mut Unstructured<'_>) -> Result<()> {
                 let at = usize::from(at) % file.len();
                 file[at] = byte;
             }
-            check_import(&file, on_disk);
+            check_import(&file, effort);
         }
-        _ => check_rows(&any_rows(bytes)?, on_disk),
+        _ => check_rows(&any_rows(bytes)?, effort),
     }
     Ok(())
 }
 
+/// What is done with a database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Effort {
+    Once,
+    Twice,
+    TwiceOnDisk,
+}
+
+impl Effort {
+    fn for_input(bytes: &[u8]) -> Self {
+        match (rarely(bytes, TWICE_ONE_IN), rarely(bytes, TWICE_ONE_IN * ON_DISK_ONE_IN)) {
+            (_, true) => Self::TwiceOnDisk,
+            (true, false) => Self::Twice,
+            (false, false) => Self::Once,
+        }
+    }
+}
+
 /// Any bytes as a database: it is taken over as far as the report says, or refused by name; if anything was taken, a second
 /// run finds all of it there; and the source is what it was.
-fn check_import(file: &[u8], on_disk: bool) {
+fn check_import(file: &[u8], effort: Effort) {
     with_bench(|bench| {
         fs::write(bench.source(), file).expect("a file in memory");
-        bench.import_twice(on_disk);
+        bench.import(effort);
         assert!(fs::read(bench.source()).is_ok_and(|after| after == file), "the source was changed");
     });
 }
 
 /// Rows of a database in which all that can be understood is taken, in order, and nothing else.
-fn check_rows(rows: &Rows, on_disk: bool) {
+fn check_rows(rows: &Rows, effort: Effort) {
     with_bench(|bench| {
         bench.write(rows);
-        let (report, error, held) = bench.import_twice(on_disk);
+        let (report, error, held) = bench.import(effort);
         assert!(error.is_none(), "{rows:?}: {error:?}");
         let expected = rows.expected();
         assert_eq!((report.clients, report.messages), (expected.clients, expected.messages), "{rows:?}");
@@ -143,19 +164,19 @@ impl Bench {
         write_database(&self.source(), rows).expect("a database");
     }
 
-    /// Takes the source over, and again if something was there to take: what was taken, what was in the way of the rest,
-    /// and what the store holds now.
-    fn import_twice(&self, on_disk: bool) -> (ImportReport, Option<ImportError>, Held) {
-        if !on_disk {
-            return self.import_twice_into(&MemoryStore::new());
+    /// Takes the source over, and perhaps again if something was there to take: what was taken, what was in the way of the
+    /// rest, and what the store holds now.
+    fn import(&self, effort: Effort) -> (ImportReport, Option<ImportError>, Held) {
+        if effort != Effort::TwiceOnDisk {
+            return self.import_into(&MemoryStore::new(), effort);
         }
         self.is_used.set(true);
-        let done = self.import_twice_into(&self.store);
+        let done = self.import_into(&self.store, effort);
         self.is_used.set(!done.2.is_empty());
         done
     }
 
-    fn import_twice_into(&self, store: &impl Store) -> (ImportReport, Option<ImportError>, Held) {
+    fn import_into(&self, store: &impl Store, effort: Effort) -> (ImportReport, Option<ImportError>, Held) {
         let (report, error) = self.import_once(store);
         assert_report(&report);
         let held = self.held(store);
@@ -164,7 +185,7 @@ impl Bench {
         if let Some(error) = &error {
             named(error);
         }
-        if held.is_empty() {
+        if held.is_empty() || effort == Effort::Once {
             return (report, error, held);
         }
 

@@ -21,7 +21,7 @@ use crate::model::{Model, Refusal};
 use crate::rarely::rarely;
 
 /// Of all sessions, one in so many is held with the store on disk too: threads and a disk take a hundred times as long.
-const ON_DISK_ONE_IN: u32 = 8;
+const ON_DISK_ONE_IN: u32 = 32;
 
 /// Of those on disk, one in so many lets the store end and begin again, which takes a hundred times as long once more.
 const ENDING_ONE_IN: u32 = 16;
