@@ -214,8 +214,8 @@ impl<'a> Changes<'a> {
         Ok(Imported::Now)
     }
 
-    fn known(&self, id: ClientId) -> Result<(), Failure> {
-        if self.exists("SELECT EXISTS (SELECT 1 FROM clients WHERE ID = ?1)", [id.0])? {
+    fn known(&mut self, id: ClientId) -> Result<(), Failure> {
+        if self.counters.is_client(self.connection, id)? {
             Ok(())
         } else {
             Err(StoreError::UnknownClient(id).into())

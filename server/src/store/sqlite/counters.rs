@@ -1,6 +1,7 @@
-//! How much waits, kept beside the database so that a send need not count its recipient's queue.
+//! Who is there and how much waits, kept beside the database so that a send need not look clients up and count its
+//! recipient's queue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use messageu_wire::fields::ClientId;
 use rusqlite::Connection;
@@ -8,9 +9,10 @@ use rusqlite::Connection;
 /// Counts that are kept of each kind; with more, all are forgotten and counted again as they are needed.
 const KEPT_MAX: usize = 16_384;
 
-/// Counts for recipients and pairs that were asked about. Only the writer changes the tables, and tells of it here.
+/// Clients, and counts for recipients and pairs, that were asked about. Only the writer changes the tables, and tells of it here.
 #[derive(Default)]
 pub(super) struct Counters {
+    clients: HashSet<ClientId>,
     recipients: HashMap<ClientId, Waiting>,
     pairs: HashMap<(ClientId, ClientId), Waiting>,
 }
@@ -23,6 +25,22 @@ pub(super) struct Waiting {
 }
 
 impl Counters {
+    pub(super) fn is_client(&mut self, connection: &Connection, id: ClientId) -> rusqlite::Result<bool> {
+        if self.clients.contains(&id) {
+            return Ok(true);
+        }
+        let is_client = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM clients WHERE ID = ?1)")?
+            .query_one([id.0], |row| row.get(0))?;
+        if is_client {
+            if self.clients.len() >= KEPT_MAX {
+                self.clients.clear();
+            }
+            self.clients.insert(id);
+        }
+        Ok(is_client)
+    }
+
     pub(super) fn waiting(&mut self, connection: &Connection, to: ClientId) -> rusqlite::Result<Waiting> {
         if let Some(waiting) = self.recipients.get(&to) {
             return Ok(*waiting);
@@ -79,6 +97,7 @@ impl Counters {
 
     /// For when a transaction that was told of is rolled back, or changed too much to tell.
     pub(super) fn forget(&mut self) {
+        self.clients.clear();
         self.recipients.clear();
         self.pairs.clear();
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod counters;
+mod directory;
 mod reader;
 pub(crate) mod schema;
 mod writer;
@@ -18,6 +19,7 @@ use messageu_wire::fields::ClientId;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
+use self::directory::Directory;
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
@@ -41,6 +43,7 @@ pub struct SqliteStore {
     // Dropped in this order: the last connection to close should be the one that can tidy the log up.
     readers: Readers,
     writer: Writer,
+    directory: Directory,
 }
 
 /// How to open a database.
@@ -143,7 +146,7 @@ impl SqliteStore {
         connection.execute("UPDATE uploads SET Doomed = TRUE", [])?;
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection, beside(path, "-wal"), log_size, lock)?;
-        Ok(Self { readers, writer })
+        Ok(Self { readers, writer, directory: Directory::default() })
     }
 }
 
@@ -159,7 +162,15 @@ impl Store for SqliteStore {
     }
 
     async fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
-        self.readers.read(move |connection| reader::client(connection, id)).await
+        let before = match self.directory.look_up(id) {
+            Ok(client) => return Ok(Some(client)),
+            Err(before) => before,
+        };
+        let found = self.readers.read(move |connection| reader::client(connection, id)).await?;
+        if let Some(client) = &found {
+            self.directory.keep(client, before);
+        }
+        Ok(found)
     }
 
     async fn client_by_prefix(&self, prefix: [u8; 8]) -> Result<Option<Client>, StoreError> {
@@ -168,11 +179,15 @@ impl Store for SqliteStore {
 
     async fn remember_profile(&self, id: ClientId, profile: &str) -> Result<(), StoreError> {
         let profile = profile.to_owned();
-        self.writer.soon(0, move |changes| changes.remember_profile(id, &profile)).await
+        let remembered = self.writer.soon(0, move |changes| changes.remember_profile(id, &profile)).await;
+        self.directory.forget(id);
+        remembered
     }
 
     async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
-        self.writer.durably(0, move |changes| changes.delete_client(id)).await
+        let deleted = self.writer.durably(0, move |changes| changes.delete_client(id)).await;
+        self.directory.forget(id);
+        deleted
     }
 
     fn touch(&self, id: ClientId, now: SystemTime) {
@@ -272,6 +287,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.directory.clear();
         self.writer.close().await;
     }
 }

@@ -88,6 +88,7 @@ impl Writer {
             reusable: Arc::clone(&reusable),
             connection,
             counters: Counters::default(),
+            waits_for_disk: true,
             // The last run may have left something.
             sweeping: true,
             flushed: Instant::now(),
@@ -268,6 +269,8 @@ struct WriterThread {
     reusable: Arc<AtomicU64>,
     connection: Connection,
     counters: Counters,
+    /// Whether a commit waits for the disk, as it is set now.
+    waits_for_disk: bool,
     /// Whether there may be chunks to sweep.
     sweeping: bool,
     flushed: Instant,
@@ -348,7 +351,8 @@ impl WriterThread {
     }
 
     fn note_reusable(&self) {
-        if let Ok(pages) = super::schema::pragma::<u64>(&self.connection, "freelist_count") {
+        let pages = self.connection.prepare_cached("PRAGMA freelist_count");
+        if let Ok(pages) = pages.and_then(|mut pages| pages.query_one([], |row| row.get::<_, u64>(0))) {
             self.reusable.store(pages.saturating_mul(PAGE), Ordering::Relaxed);
         }
     }
@@ -359,7 +363,10 @@ impl WriterThread {
         work: impl FnOnce(&mut Changes<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         // Without the wait for the disk, a commit is in the log all the same, and the next wait includes it.
-        self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+        if self.waits_for_disk != durable {
+            self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+            self.waits_for_disk = durable;
+        }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         work(&mut Changes::new(&transaction, &mut self.counters, &mut self.sweeping))?;
         transaction.commit()
