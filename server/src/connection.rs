@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
 use crate::handler::{Asker, Mail, Outcome, Refusal, check_send, handle};
+use crate::in_flight::{Done, InFlight};
 use crate::limits::{LINGER, PULL_INLINE, PULL_PAGE, ROSTER_PAGE, TAIL_PATIENCE, WRITE_SIZE};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
@@ -63,6 +64,7 @@ pub async fn serve(
         shutdown,
         asker: None,
         served: false,
+        in_flight: InFlight::default(),
         delivery: None,
         quiet_since: now,
         request_since: None,
@@ -100,6 +102,8 @@ struct Connection<T> {
     asker: Option<LookedUp>,
     /// Whether a known client has been answered here.
     served: bool,
+    /// Sends that wait for the store.
+    in_flight: InFlight,
     /// A pull that awaits its verdict.
     delivery: Option<Delivery>,
     quiet_since: Instant,
@@ -112,7 +116,7 @@ struct Connection<T> {
 /// An id from a header, looked up.
 struct LookedUp {
     id: ClientId,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     /// How many clients had been deleted before: one more, and this may be wrong.
     deletions: u64,
 }
@@ -132,29 +136,20 @@ impl<T: Transport> Connection<T> {
                 Ok(received) => received,
                 Err(end) => return end,
             };
-            let (dialect, client_id) = (received.dialect, received.client_id);
-            let operation = received.request.operation();
+            let dialect = received.dialect;
             if let Some(deviation) = received.deviation {
                 self.relay.metrics.count_deviation(deviation);
-                tracing::debug!(client = %client_id, %deviation, "wrong size let pass");
+                tracing::debug!(client = %received.client_id, %deviation, "wrong size let pass");
             }
-            let result = match self.answer(received).await {
-                Ok(result) => result,
-                Err(end) => return end,
-            };
-            self.relay.metrics.count_request(operation, result.is_err());
-            if let Err(refusal) = result {
-                log_refusal(operation, client_id, &refusal);
-                if let Err(end) = self.write(&dialect.encode_refusal(client_id)).await {
-                    return end;
-                }
+            if let Err(end) = self.serve_request(received).await {
+                return end;
             }
             // The beginning of a further request may have come along.
             self.request_since = self.reader.is_inside_request().then(Instant::now);
             self.request_bytes = 0;
             self.quiet_since = Instant::now();
             if dialect.profile.closes || self.shutdown.is_cancelled() {
-                return End::Finished;
+                return self.settle().await.err().unwrap_or(End::Finished);
             }
         }
     }
@@ -173,10 +168,34 @@ impl<T: Transport> Connection<T> {
                 Ok(Event::More | Event::Content(_) | Event::EndOfContent) => {
                     quiet = false;
                     if self.read(None).await? == Read::Ended {
+                        self.settle().await?;
                         return Err(End::Closed);
                     }
                 }
                 Err(rejection) => return Err(self.reject(&rejection).await),
+            }
+        }
+    }
+
+    /// Does what a request asks, and answers it, now or when the store has done it.
+    async fn serve_request(&mut self, received: Box<Received>) -> Result<(), End> {
+        let from = (received.dialect, received.client_id);
+        if let Request::SendMessage(send) = &received.request
+            && let Ok(size @ ..=CHUNK_SIZE) = usize::try_from(send.size)
+        {
+            return self.begin_send(from, send.clone(), size).await;
+        }
+        // What comes behind a send sees what it did, and is answered behind it.
+        self.settle().await?;
+        let (dialect, client_id) = from;
+        let operation = received.request.operation();
+        let result = self.answer(received).await?;
+        self.relay.metrics.count_request(operation, result.is_err());
+        match result {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                log_refusal(operation, client_id, &refusal);
+                self.write(&dialect.encode_refusal(client_id)).await
             }
         }
     }
@@ -190,7 +209,7 @@ impl<T: Transport> Connection<T> {
                 tracing::error!(client = %id, %error, "a client could not be looked up, and counts as unknown");
                 None
             });
-            self.asker = Some(LookedUp { id, client, deletions });
+            self.asker = Some(LookedUp { id, client: client.map(Arc::new), deletions });
         }
         let client = self.asker.as_ref()?.client.as_ref()?;
         Profile::named(&client.profile)
@@ -202,19 +221,29 @@ impl<T: Transport> Connection<T> {
         let size = if inside { CONTENT_READ_SIZE } else { READ_SIZE };
         loop {
             let deadline = self.deadline();
+            let is_idle = !inside && !self.reader.is_inside_request() && self.in_flight.is_empty();
             let verdict_at = self.delivery.as_ref().map(|delivery| delivery.verdict_at);
             let wake_at = [verdict_at, patience].into_iter().flatten().fold(deadline, Instant::min);
             let shutdown = self.shutdown.clone();
             let ready = tokio::select! {
                 biased;
+                done = self.in_flight.done() => {
+                    self.answer_sends(done).await?;
+                    continue;
+                }
                 ready = timeout_at(wake_at, self.stream.readable()) => ready,
-                () = shutdown.cancelled(), if !self.reader.is_inside_request() && !inside => return Err(End::Closed),
+                () = shutdown.cancelled(), if is_idle => return Err(End::Closed),
             };
             let read = match ready {
                 Ok(ready) => {
                     ready?;
                     self.reader.buffer_mut().reserve(size);
                     self.stream.try_read_buf(self.reader.buffer_mut())
+                }
+                // A peer that waits for an answer may be silent.
+                Err(_) if Instant::now() >= deadline && !inside && !self.in_flight.is_empty() => {
+                    self.quiet_since = Instant::now();
+                    continue;
                 }
                 Err(_) if Instant::now() >= deadline => {
                     return Err(End::Broken(if inside { "too slow" } else { "silent for too long" }.into()));
@@ -280,6 +309,80 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Who asks, as far as is known, and what this request shows of them.
+    async fn introduce(&mut self, dialect: Dialect, client_id: ClientId) -> Asker {
+        let known = self.asker.as_mut().filter(|known| known.id == client_id);
+        let mut client = known.as_ref().and_then(|known| known.client.clone());
+        if let Some(client) = &mut client {
+            self.relay.learn_profile(client, dialect.profile).await;
+            self.served = true;
+            self.relay.touch(client.id);
+        }
+        if let Some(known) = known {
+            known.client.clone_from(&client);
+        }
+        Asker { client, profile: dialect.profile }
+    }
+
+    /// Takes in a send whose content is gathered in memory, and leaves it to the store.
+    async fn begin_send(
+        &mut self,
+        from: (Dialect, ClientId),
+        send: send_message::Request,
+        size: usize,
+    ) -> Result<(), End> {
+        let (dialect, client_id) = from;
+        let asker = self.introduce(dialect, client_id).await;
+        let checked = check_send(&self.relay, &asker, &send).await;
+        let mut content = BytesMut::new();
+        while let Some(piece) = self.next_content().await? {
+            if checked.is_ok() {
+                content.extend_from_slice(&piece);
+            }
+        }
+        match checked {
+            Ok((send, _)) => {
+                while self.in_flight.is_full_for(size) {
+                    let done = self.in_flight.done().await;
+                    self.answer_sends(done).await?;
+                }
+                let content = Content::Inline(content.freeze());
+                let work = handle(Arc::clone(&self.relay), asker, Request::SendMessage(send), content);
+                self.in_flight.begin(from, size, work).await;
+            }
+            Err(refusal) => self.in_flight.refuse(from, refusal),
+        }
+        Ok(())
+    }
+
+    /// Answers all sends that wait for the store.
+    async fn settle(&mut self) -> Result<(), End> {
+        while !self.in_flight.is_empty() {
+            let done = self.in_flight.done().await;
+            self.answer_sends(done).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the answers of sends together.
+    async fn answer_sends(&mut self, sends: Vec<Done>) -> Result<(), End> {
+        let mut answers = Vec::new();
+        for Done { answer_in, client_id, result } in sends {
+            self.relay.metrics.count_request(Operation::SendMessage, result.is_err());
+            let answer = match result {
+                Ok(Outcome::Answer(response)) => answer_in.encode_response(&response, client_id),
+                Ok(Outcome::Roster(_) | Outcome::Mail(_)) => None,
+                Err(refusal) => {
+                    log_refusal(Operation::SendMessage, client_id, &refusal);
+                    None
+                }
+            };
+            answers.extend(answer.unwrap_or_else(|| answer_in.encode_refusal(client_id)));
+        }
+        self.quiet_since = Instant::now();
+        self.write(&answers).await
+    }
+
     /// Answers a request; the inner error is a refusal that is still to be written.
     async fn answer(&mut self, received: Box<Received>) -> Result<Result<(), Refusal>, End> {
         let Received { dialect, client_id, request, .. } = *received;
@@ -288,17 +391,10 @@ impl<T: Transport> Connection<T> {
             sleep_until(delivery.verdict_at).await;
             self.take_silence_as_verdict().await?;
         }
-        let looked_up = self.asker.take().filter(|known| known.id == client_id);
-        let deletions = looked_up.as_ref().map_or(0, |known| known.deletions);
-        let mut asker = Asker { client: looked_up.and_then(|known| known.client), profile: dialect.profile };
-        if let Some(client) = &mut asker.client {
-            self.relay.learn_profile(client, dialect.profile).await;
-            self.served = true;
-            self.relay.touch(client.id);
-        }
+        let asker = self.introduce(dialect, client_id).await;
         let (request, content) = match request {
             Request::SendMessage(send) => match check_send(&self.relay, &asker, &send).await {
-                Ok((send, from)) => match self.take_content(&send, from).await? {
+                Ok((send, from)) => match self.upload_content(&send, from).await? {
                     Ok(content) => (Request::SendMessage(send), content),
                     Err(refusal) => return Ok(Err(refusal)),
                 },
@@ -306,28 +402,18 @@ impl<T: Transport> Connection<T> {
             },
             other => (other, Content::Inline(Bytes::new())),
         };
-        let outcome = handle(&self.relay, &asker, request, content).await;
-        self.asker = Some(LookedUp { id: client_id, client: asker.client, deletions });
-        match outcome {
+        match handle(Arc::clone(&self.relay), asker, request, content).await {
             Ok(outcome) => self.write_outcome(dialect, client_id, outcome).await,
             Err(refusal) => Ok(Err(refusal)),
         }
     }
 
-    /// Takes in the content of a send, whole or chunk by chunk into the store.
-    async fn take_content(
+    /// Takes the content of a send into the store, chunk by chunk.
+    async fn upload_content(
         &mut self,
         send: &send_message::Request,
         from: ClientId,
     ) -> Result<Result<Content, Refusal>, End> {
-        let whole = usize::try_from(send.size).is_ok_and(|size| size <= CHUNK_SIZE);
-        if whole {
-            let mut content = BytesMut::new();
-            while let Some(piece) = self.next_content().await? {
-                content.extend_from_slice(&piece);
-            }
-            return Ok(Ok(Content::Inline(content.freeze())));
-        }
         let relay = Arc::clone(&self.relay);
         let mut upload = match Upload::begin(&relay, send, from).await {
             Ok(upload) => upload,
@@ -360,6 +446,7 @@ impl<T: Transport> Connection<T> {
                 Ok(_) => {
                     self.request_since.get_or_insert_with(Instant::now);
                     if self.read(None).await? == Read::Ended {
+                        self.settle().await?;
                         return Err(End::Broken("closed inside a content".into()));
                     }
                 }
@@ -519,6 +606,9 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn reject(&mut self, rejection: &Rejection) -> End {
+        if let Err(end) = self.settle().await {
+            return end;
+        }
         Metrics::count(&self.relay.metrics.rejected);
         tracing::debug!(client = %rejection.client_id, error = %rejection.error, "no request");
         match self.write(&rejection.dialect.encode_refusal(rejection.client_id)).await {

@@ -5,6 +5,7 @@ mod connection;
 mod delivery;
 mod handler;
 pub mod import;
+mod in_flight;
 pub mod limits;
 mod listener;
 pub mod metrics;

@@ -87,5 +87,12 @@ pub const WRITE_SIZE: usize = 64 * 1024;
 /// Bytes that are still taken from a connection that is being closed, so that its last answer is not lost to a reset.
 pub const LINGER: u32 = 4 << 20;
 
+/// Sends of one connection that may wait for the disk at once, and the bytes of their contents: as long as both allow it,
+/// the connection reads on.
+pub const SENDS_IN_FLIGHT: usize = 128;
+
+/// See [`SENDS_IN_FLIGHT`].
+pub const SENDS_IN_FLIGHT_BYTES: usize = 64 * 1024;
+
 /// Chunks of all uploads together that are on their way to the store: bounds what a crowd of uploads holds in memory.
 pub const CHUNKS_IN_FLIGHT: usize = 128;

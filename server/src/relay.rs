@@ -64,7 +64,7 @@ impl Relay {
 
     /// Takes up, for a client whose profile is not known or looked plain, what one of its requests has shown. Where
     /// nothing was known, as of an imported client, it is remembered for good.
-    pub(crate) async fn learn_profile(&self, client: &mut Client, shown: &'static Profile) {
+    pub(crate) async fn learn_profile(&self, client: &mut Arc<Client>, shown: &'static Profile) {
         let known = Profile::named(&client.profile);
         let plain = known.is_none_or(|known| known.recognised_by == RecognisedBy::Default);
         // Whose account may be deleted is decided at registration alone.
@@ -72,7 +72,7 @@ impl Relay {
         if !plain || !tells {
             return;
         }
-        shown.name.clone_into(&mut client.profile);
+        shown.name.clone_into(&mut Arc::make_mut(client).profile);
         if known.is_none()
             && let Err(error) = self.store.remember_profile(client.id, shown.name).await
         {

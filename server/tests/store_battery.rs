@@ -506,6 +506,21 @@ async fn thousands_are_acknowledged_at_once(store: &impl Store) {
     assert_eq!(waiting(store, alice).await, []);
 }
 
+each_store!(messages_handed_over_at_once_keep_their_order);
+async fn messages_handed_over_at_once_keep_their_order(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    // Some take as much room on their way to the disk as a hundred others.
+    let content = |number: u16| number.to_be_bytes().repeat(if number % 100 == 7 { 20_000 } else { 1 });
+    let sending =
+        (0..3_000).map(|number| store.enqueue(text(alice, bob, &content(number)), QueueLimits::default()));
+    for sequence in join_all(sending).await {
+        sequence.unwrap();
+    }
+    let first_bytes = |message: Pending| message.content.unwrap()[..2].to_vec();
+    let arrived: Vec<_> = all_pending(store, alice).await.into_iter().map(first_bytes).collect();
+    assert!(arrived == (0..3_000_u16).map(|number| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
+}
+
 // Rows of another server's database.
 
 each_store!(rows_are_taken_over_once);

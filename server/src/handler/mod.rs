@@ -13,9 +13,10 @@ use crate::relay::{PullTurn, Relay};
 use crate::store::{Client, Content, RosterExtent, Sequence, StoreError};
 
 /// Who asks, and how.
+#[derive(Clone)]
 pub(crate) struct Asker {
     /// The client whose id the header has, if there is one.
-    pub(crate) client: Option<Client>,
+    pub(crate) client: Option<Arc<Client>>,
     /// The profile of the request.
     pub(crate) profile: &'static Profile,
 }
@@ -106,13 +107,13 @@ macro_rules! declare {
 
         /// Does what is asked. `content` is that of a send, gathered or uploaded before.
         pub(crate) async fn handle(
-            relay: &Arc<Relay>,
-            asker: &Asker,
+            relay: Arc<Relay>,
+            asker: Asker,
             request: Request,
             content: Content,
         ) -> Result<Outcome, Refusal> {
             match request {
-                $(Request::$operation(request) => $module::handle(relay, asker, request, content).await,)*
+                $(Request::$operation(request) => $module::handle(&relay, &asker, request, content).await,)*
             }
         }
     };

@@ -1,6 +1,8 @@
 //! A store that forgets everything when the program ends: for tests, and for trying the server out.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -191,6 +193,9 @@ struct State {
     last_upload: i64,
     messages: BTreeMap<(ClientId, Sequence), Waiting>,
     recipients: HashMap<Sequence, ClientId>,
+    /// How much waits for each recipient, and of each sender for each recipient.
+    tallies: HashMap<ClientId, Tally>,
+    pair_tallies: HashMap<(ClientId, ClientId), Tally>,
     last_sequence: i64,
     /// Digests of the messages that were taken over.
     imports: HashSet<[u8; 32]>,
@@ -220,6 +225,33 @@ struct Waiting {
     kind: MessageType,
     size: u32,
     chunks: Vec<Bytes>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, size: u32) {
+        self.messages += 1;
+        self.bytes += u64::from(size);
+    }
+
+    fn take(&mut self, size: u32) {
+        self.messages -= 1;
+        self.bytes -= u64::from(size);
+    }
+}
+
+fn take_from<K: Eq + Hash>(tallies: &mut HashMap<K, Tally>, key: K, size: u32) {
+    if let Entry::Occupied(mut tally) = tallies.entry(key) {
+        tally.get_mut().take(size);
+        if tally.get().messages == 0 {
+            tally.remove();
+        }
+    }
 }
 
 impl State {
@@ -264,11 +296,11 @@ impl State {
     }
 
     fn delete(&mut self, to: ClientId, sequence: Sequence) -> bool {
-        let found = self.messages.remove(&(to, sequence)).is_some();
-        if found {
-            self.recipients.remove(&sequence);
-        }
-        found
+        let Some(Waiting { from, size, .. }) = self.messages.remove(&(to, sequence)) else { return false };
+        self.recipients.remove(&sequence);
+        take_from(&mut self.tallies, to, size);
+        take_from(&mut self.pair_tallies, (to, from), size);
+        true
     }
 
     fn enqueue(&mut self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
@@ -290,6 +322,8 @@ impl State {
         self.last_sequence += 1;
         let sequence = Sequence(self.last_sequence);
         self.recipients.insert(sequence, message.to);
+        self.tallies.entry(message.to).or_default().add(size);
+        self.pair_tallies.entry((message.to, message.from)).or_default().add(size);
         let waiting = Waiting { from: message.from, kind: message.kind, size, chunks };
         self.messages.insert((message.to, sequence), waiting);
         sequence
@@ -335,32 +369,27 @@ impl State {
         }
     }
 
-    /// The messages that must go for one more from one to another. Counts the whole queue: a store for tests can afford
-    /// that.
+    /// The messages that must go for one more from one to another.
     fn make_room(
         &self,
         (to, from): (ClientId, ClientId),
         size: u32,
         limits: QueueLimits,
     ) -> Result<Vec<Sequence>, StoreError> {
-        let (mut messages, mut bytes) = (1, u64::from(size));
-        for (_, waiting) in self.queue(to) {
-            messages += 1;
-            bytes += u64::from(waiting.size);
-        }
-        let pair = || self.queue(to).filter(|(_, waiting)| waiting.from == from);
-        let surplus = limits.surplus(pair().map(|_| 1).sum())?;
-        let mut pair_bytes =
-            u64::from(size) + pair().map(|(_, waiting)| u64::from(waiting.size)).sum::<u64>();
-        let mut going = Vec::new();
-        for (sequence, waiting) in pair().take(usize::try_from(surplus).unwrap_or(usize::MAX)) {
-            messages -= 1;
-            bytes -= u64::from(waiting.size);
-            pair_bytes -= u64::from(waiting.size);
-            going.push(sequence);
-        }
-        limits.allow_pair(pair_bytes)?;
-        limits.allow(messages, bytes)?;
+        let mut all = self.tallies.get(&to).copied().unwrap_or_default();
+        let mut pair = self.pair_tallies.get(&(to, from)).copied().unwrap_or_default();
+        let surplus = usize::try_from(limits.surplus(pair.messages)?).unwrap_or(usize::MAX);
+        let of_pair = self.queue(to).filter(|(_, waiting)| waiting.from == from);
+        let going = of_pair.take(surplus).map(|(sequence, waiting)| {
+            all.take(waiting.size);
+            pair.take(waiting.size);
+            sequence
+        });
+        let going = going.collect();
+        all.add(size);
+        pair.add(size);
+        limits.allow_pair(pair.bytes)?;
+        limits.allow(all.messages, all.bytes)?;
         Ok(going)
     }
 }

@@ -297,7 +297,8 @@ pub trait Store: Send + Sync + 'static {
     /// Gives an upload up. Its chunks are erased soon; never fails, as nobody could do better.
     fn abandon_upload(&self, upload: UploadId);
 
-    /// Puts a message at the end of its recipient's queue.
+    /// Puts a message at the end of its recipient's queue. Of calls that go on at the same time, the one that was polled
+    /// first takes its place first.
     ///
     /// # Errors
     /// [`StoreError::UnknownClient`] for an unknown sender or recipient; [`StoreError::QueueFull`];

@@ -23,6 +23,8 @@ pub(crate) struct Storage {
     slowness: u64,
     /// Of a thousand calls, how many fail.
     failing: u32,
+    /// Messages take their places in the order in which they were handed over, however long each takes.
+    queueing: tokio::sync::Mutex<()>,
     /// Messages that could not be deleted when they had arrived.
     undeleted: Mutex<BTreeSet<u32>>,
 }
@@ -34,6 +36,7 @@ impl Storage {
             dice: Mutex::new(dice),
             slowness,
             failing,
+            queueing: tokio::sync::Mutex::default(),
             undeleted: Mutex::default(),
         }
     }
@@ -141,7 +144,15 @@ impl Store for Storage {
     }
 
     async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
-        self.perhaps(self.memory.enqueue(message, limits)).await
+        let work = async {
+            let _turn = self.queueing.lock().await;
+            self.pause().await;
+            self.memory.enqueue(message, limits).await
+        };
+        self.fail()?;
+        let done = work.await;
+        self.pause().await;
+        done
     }
 
     async fn pending(
