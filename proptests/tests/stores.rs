@@ -16,7 +16,7 @@ use bytes::Bytes;
 use messageu_proptests::model::{Listed, Model, Refusal};
 use messageu_proptests::run::check;
 use messageu_server::store::memory::MemoryStore;
-use messageu_server::store::sqlite::SqliteStore;
+use messageu_server::store::sqlite::{Options, SqliteStore};
 use messageu_server::store::{
     CHUNK_SIZE, Client, Content, NewMessage, Pending, QueueLimits, QueuePolicy, RosterExtent, Sequence,
     Store, UploadId,
@@ -467,7 +467,9 @@ impl StateMachineTest for OnDisk {
 }
 
 fn open(directory: &TempDir) -> SqliteStore {
-    SqliteStore::open(&directory.path().join("server.db")).unwrap()
+    // The queue is written down all the while.
+    let options = Options { written_down_from: Some(2), ..Options::default() };
+    SqliteStore::open_with(&directory.path().join("server.db"), options).unwrap()
 }
 
 /// The files of a store that is in use, as a kill would leave them.

@@ -35,6 +35,15 @@ macro_rules! each_store {
                 let store = super::SqliteStore::open(&super::database(&directory)).unwrap();
                 super::$behaviour(&store).await;
             }
+
+            // Writes the queue down message by message, while others come.
+            #[tokio::test]
+            async fn sqlite_with_a_short_tail() {
+                let directory = tempfile::tempdir().unwrap();
+                let options = super::Options { written_down_from: Some(0), ..Default::default() };
+                let store = super::SqliteStore::open_with(&super::database(&directory), options).unwrap();
+                super::$behaviour(&store).await;
+            }
         }
     };
 }
@@ -866,7 +875,7 @@ async fn sqlite_does_not_let_its_log_grow() {
 #[tokio::test]
 async fn sqlite_says_so_when_it_is_full_and_works_again_when_it_is_not() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options { max_pages: Some(200) };
+    let options = Options { max_pages: Some(200), ..Options::default() };
     let store = SqliteStore::open_with(&database(&directory), options).unwrap();
     let (alice, bob) = alice_and_bob(&store).await;
     let full = async || {
@@ -940,6 +949,26 @@ async fn sqlite_makes_the_tables_that_classic_tools_expect() {
          FROM messages",
     )
     .await;
+}
+
+#[tokio::test]
+async fn sqlite_brings_a_database_of_the_first_layout_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    outside(&directory)
+        .execute_batch(concat!(
+            include_str!("../migrations/001_initial.sql"),
+            "PRAGMA application_id = 1299408725; PRAGMA user_version = 1;
+             INSERT INTO clients (ID, UserName, PublicKey)
+             VALUES (x'01010101010101010101010101010101', 'Alice', zeroblob(160));
+             INSERT INTO messages (ID, ToClient, FromClient, Type, Size, Content)
+             VALUES (7, x'01010101010101010101010101010101', x'02020202020202020202020202020202', 3, 3, x'6f6c64');"
+        ))
+        .unwrap();
+    let store = open(&directory);
+    let new = send(&store, id(1), id(1), b"new").await;
+    assert_eq!(waiting(&store, id(1)).await, [Sequence(7), new]);
+    assert_eq!(store.acknowledge(id(1), &[Sequence(7)]).await.unwrap(), 1);
+    assert_eq!(waiting(&store, id(1)).await, [new]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
-use messageu_server::store::sqlite::SqliteStore;
+use messageu_server::store::sqlite::{Options, SqliteStore};
 use messageu_server::store::{
     CHUNK_SIZE, Client, Content, NewMessage, QueueLimits, QueuePolicy, RosterEntry, Sequence, Store, UploadId,
 };
@@ -97,7 +97,9 @@ impl Disk {
 
     fn open(&mut self) -> &SqliteStore {
         if self.store.is_none() {
-            self.store = Some(SqliteStore::open(&self.path()).expect("a store"));
+            // The queue is written down all the while.
+            let options = Options { written_down_from: Some(3), ..Options::default() };
+            self.store = Some(SqliteStore::open_with(&self.path(), options).expect("a store"));
         }
         self.store.as_ref().expect("it was just opened")
     }

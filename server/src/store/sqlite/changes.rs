@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 use messageu_wire::fields::ClientId;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, named_params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
-use super::counters::Counters;
+use super::counters::{Counters, Queue};
+use super::tail::{Changed, MOST_IN_TAIL, Place, Tail};
 use super::{chunk_id, reader};
 use crate::store::{
     CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, QueueLimits, Sequence, StoreError,
@@ -54,6 +55,9 @@ impl ImportRow {
 pub(super) struct Changes<'a> {
     connection: &'a Connection,
     counters: &'a mut Counters,
+    tail: &'a Tail,
+    /// What becomes of the tail when the transaction is committed.
+    changed: Changed,
     sweeping: &'a mut bool,
 }
 
@@ -61,9 +65,15 @@ impl<'a> Changes<'a> {
     pub(super) fn new(
         connection: &'a Connection,
         counters: &'a mut Counters,
+        tail: &'a Tail,
         sweeping: &'a mut bool,
     ) -> Self {
-        Self { connection, counters, sweeping }
+        Self { connection, counters, tail, changed: Changed::default(), sweeping }
+    }
+
+    /// What is to be done to the tail, once the transaction is committed.
+    pub(super) fn into_changed(self) -> Changed {
+        self.changed
     }
 
     pub(super) fn register(&mut self, client: &Client, last_seen: Option<i64>) -> Result<(), Failure> {
@@ -100,12 +110,18 @@ impl<'a> Changes<'a> {
         if self.prepare("DELETE FROM clients WHERE ID = ?1")?.execute([id.0])? == 0 {
             return Err(StoreError::UnknownClient(id).into());
         }
+        for place in self.changed.places(self.tail, id) {
+            self.delete_message(id, Sequence(place.id))?;
+        }
         self.prepare(
             "INSERT INTO uploads (ID, Announced, Size, Doomed)
-             SELECT Upload, Size, Size, TRUE FROM messages WHERE ToClient = ?1 AND Upload IS NOT NULL",
+             SELECT Upload, messages.Size, messages.Size, TRUE FROM queue JOIN messages USING (ID)
+             WHERE queue.ToClient = ?1 AND Upload IS NOT NULL",
         )?
         .execute([id.0])?;
-        self.prepare("DELETE FROM messages WHERE ToClient = ?1")?.execute([id.0])?;
+        self.prepare("DELETE FROM messages WHERE ID IN (SELECT ID FROM queue WHERE ToClient = ?1)")?
+            .execute([id.0])?;
+        self.prepare("DELETE FROM queue WHERE ToClient = ?1")?.execute([id.0])?;
         self.counters.forget();
         *self.sweeping = true;
         Ok(())
@@ -149,6 +165,7 @@ impl<'a> Changes<'a> {
     ) -> Result<Sequence, Failure> {
         self.known(message.to)?;
         self.known(message.from)?;
+        self.room_in_tail()?;
         let size = self.content_size(&message.content)?;
         for sequence in self.make_room((message.to, message.from), size, limits)? {
             self.delete_message(message.to, sequence)?;
@@ -208,6 +225,7 @@ impl<'a> Changes<'a> {
             return Ok(Imported::Before);
         }
         self.known(message.to)?;
+        self.room_in_tail()?;
         let size = self.content_size(&message.content)?;
         self.insert_message(message, size)?;
         self.prepare("INSERT INTO imports (Digest) VALUES (?1)")?.execute([digest])?;
@@ -219,6 +237,15 @@ impl<'a> Changes<'a> {
             Ok(())
         } else {
             Err(StoreError::UnknownClient(id).into())
+        }
+    }
+
+    /// Refuses messages whose places could not be written down later, as that has failed for long.
+    fn room_in_tail(&self) -> Result<(), Failure> {
+        if self.changed.len_of(self.tail) < MOST_IN_TAIL {
+            Ok(())
+        } else {
+            Err(StoreError::Storage("the queue could not be written down".to_owned()).into())
         }
     }
 
@@ -263,18 +290,20 @@ impl<'a> Changes<'a> {
         size: u32,
         limits: &QueueLimits,
     ) -> Result<Vec<Sequence>, Failure> {
-        let mut waiting = self.counters.waiting(self.connection, to)?;
-        let mut pair = self.counters.pair(self.connection, to, from)?;
+        let (mut waiting, mut pair) = match self.counters.waiting(to, from) {
+            Some(counted) => counted,
+            None => {
+                let queue = self.count(to)?;
+                self.counters.counted(to, queue);
+                self.counters.waiting(to, from).unwrap_or_default()
+            }
+        };
         let surplus = limits.surplus(pair.messages)?;
         let mut going = Vec::new();
         if surplus > 0 {
-            let mut oldest = self.prepare(
-                "SELECT ID, Size FROM messages WHERE ToClient = :to AND FromClient = :from ORDER BY ID LIMIT :limit",
-            )?;
-            let mut rows = oldest.query(named_params! { ":to": to.0, ":from": from.0, ":limit": surplus })?;
-            while let Some(row) = rows.next()? {
-                going.push(Sequence(row.get(0)?));
-                let bytes: u64 = row.get(1)?;
+            for (sequence, size) in self.oldest_of_pair(to, from, surplus)? {
+                going.push(sequence);
+                let bytes = u64::from(size);
                 waiting.messages = waiting.messages.saturating_sub(1);
                 waiting.bytes = waiting.bytes.saturating_sub(bytes);
                 pair.bytes = pair.bytes.saturating_sub(bytes);
@@ -284,6 +313,56 @@ impl<'a> Changes<'a> {
         limits.allow_pair(pair.bytes.saturating_add(size))?;
         limits.allow(waiting.messages.saturating_add(1), waiting.bytes.saturating_add(size))?;
         Ok(going)
+    }
+
+    /// What waits for a recipient, counted.
+    fn count(&self, to: ClientId) -> rusqlite::Result<Queue> {
+        let mut queue = Queue::default();
+        let mut select = self.prepare(
+            "SELECT FromClient, count(*), sum(Size) FROM queue WHERE ToClient = ?1 GROUP BY FromClient",
+        )?;
+        let mut rows = select.query([to.0])?;
+        while let Some(row) = rows.next()? {
+            queue.add(ClientId(row.get(0)?), row.get(1)?, row.get(2)?);
+        }
+        for place in self.changed.places(self.tail, to) {
+            queue.add(place.from, 1, place.size.into());
+        }
+        Ok(queue)
+    }
+
+    /// The oldest messages of one sender for a recipient, and their sizes.
+    fn oldest_of_pair(
+        &self,
+        to: ClientId,
+        from: ClientId,
+        limit: u64,
+    ) -> rusqlite::Result<Vec<(Sequence, u32)>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut select = self.prepare(
+            "SELECT ID, Size FROM queue WHERE ToClient = ?1 AND FromClient = ?2 ORDER BY ID LIMIT ?3",
+        )?;
+        let rows = select.query_map((to.0, from.0, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+            Ok((Sequence(row.get(0)?), row.get(1)?))
+        })?;
+        let mut oldest = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let places = self.changed.places(self.tail, to).into_iter().filter(|place| place.from == from);
+        oldest.extend(places.map(|place| (Sequence(place.id), place.size)).take(limit - oldest.len()));
+        Ok(oldest)
+    }
+
+    /// Writes places down in the queue on disk; `end`, if with these it has all up to that message.
+    pub(super) fn write_down(&mut self, places: &[Place], end: Option<i64>) -> rusqlite::Result<()> {
+        let mut insert = self.prepare(
+            "INSERT OR REPLACE INTO queue (ToClient, ID, FromClient, Size) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for place in places {
+            insert.execute((place.to.0, place.id, place.from.0, place.size))?;
+        }
+        if let Some(end) = end {
+            self.prepare("UPDATE queue_end SET ID = ?1")?.execute([end])?;
+        }
+        Ok(())
     }
 
     fn insert_message(&mut self, message: &NewMessage, size: u32) -> rusqlite::Result<Sequence> {
@@ -300,8 +379,10 @@ impl<'a> Changes<'a> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute((message.to.0, message.from.0, message.kind.0, size, upload, in_row))?;
+        let id = self.connection.last_insert_rowid();
         self.counters.added(message.to, message.from, size);
-        Ok(Sequence(self.connection.last_insert_rowid()))
+        self.changed.add(Place { to: message.to, id, from: message.from, size });
+        Ok(Sequence(id))
     }
 
     /// Stores a content of one chunk. Returns the number of its upload.
@@ -322,15 +403,27 @@ impl<'a> Changes<'a> {
             )?
             .query_one((sequence.0, to.0), |row| Ok((ClientId(row.get(0)?), row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((from, size, upload)) = deleted else { return Ok(false) };
+        let Some((from, size, upload)) = deleted else {
+            // Somebody else may have deleted the message alone.
+            self.delete_from_queue(to, sequence)?;
+            return Ok(false);
+        };
         if let Some(upload) = upload {
             let upload: i64 = upload;
             self.prepare("INSERT INTO uploads (ID, Announced, Size, Doomed) VALUES (?1, ?2, ?2, TRUE)")?
                 .execute((upload, size))?;
             *self.sweeping = true;
         }
+        if !self.changed.remove(self.tail, to, sequence.0) {
+            self.delete_from_queue(to, sequence)?;
+        }
         self.counters.removed(to, from, size);
         Ok(true)
+    }
+
+    fn delete_from_queue(&self, to: ClientId, sequence: Sequence) -> rusqlite::Result<()> {
+        self.prepare("DELETE FROM queue WHERE ToClient = ?1 AND ID = ?2")?.execute((to.0, sequence.0))?;
+        Ok(())
     }
 
     fn exists(&self, select: &str, values: impl rusqlite::Params) -> rusqlite::Result<bool> {

@@ -6,22 +6,40 @@ use std::collections::{HashMap, HashSet};
 use messageu_wire::fields::ClientId;
 use rusqlite::Connection;
 
-/// Counts that are kept of each kind; with more, all are forgotten and counted again as they are needed.
-const KEPT_MAX: usize = 16_384;
+/// Clients and senders that are kept; with more, all are forgotten and looked up again as they are needed.
+const KEPT_MAX: usize = 65_536;
 
-/// Clients, and counts for recipients and pairs, that were asked about. Only the writer changes the tables, and tells of it here.
+/// Clients that were asked about, and what waits for them. Only the writer changes the tables, and tells of it here.
 #[derive(Default)]
 pub(super) struct Counters {
     clients: HashSet<ClientId>,
-    recipients: HashMap<ClientId, Waiting>,
-    pairs: HashMap<(ClientId, ClientId), Waiting>,
+    queues: HashMap<ClientId, Queue>,
+    /// Senders in all of them.
+    senders: usize,
 }
 
-/// What waits for one recipient, or of one sender for one recipient.
-#[derive(Clone, Copy)]
+/// What waits for a recipient, in all and by sender.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) all: Waiting,
+    pub(super) senders: HashMap<ClientId, Waiting>,
+}
+
+/// Messages that wait, and the bytes of their contents.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Waiting {
     pub(super) messages: u64,
     pub(super) bytes: u64,
+}
+
+impl Queue {
+    /// Adds what is there of a sender.
+    pub(super) fn add(&mut self, from: ClientId, messages: u64, bytes: u64) {
+        for waiting in [&mut self.all, self.senders.entry(from).or_default()] {
+            waiting.messages += messages;
+            waiting.bytes += bytes;
+        }
+    }
 }
 
 impl Counters {
@@ -41,64 +59,41 @@ impl Counters {
         Ok(is_client)
     }
 
-    pub(super) fn waiting(&mut self, connection: &Connection, to: ClientId) -> rusqlite::Result<Waiting> {
-        if let Some(waiting) = self.recipients.get(&to) {
-            return Ok(*waiting);
-        }
-        let mut count = connection
-            .prepare_cached("SELECT count(*), coalesce(sum(Size), 0) FROM messages WHERE ToClient = ?1")?;
-        let waiting =
-            count.query_one([to.0], |row| Ok(Waiting { messages: row.get(0)?, bytes: row.get(1)? }))?;
-        if self.recipients.len() >= KEPT_MAX {
-            self.recipients.clear();
-        }
-        self.recipients.insert(to, waiting);
-        Ok(waiting)
+    /// What waits for a recipient, in all and of one sender, if that has been counted.
+    pub(super) fn waiting(&self, to: ClientId, from: ClientId) -> Option<(Waiting, Waiting)> {
+        let queue = self.queues.get(&to)?;
+        Some((queue.all, queue.senders.get(&from).copied().unwrap_or_default()))
     }
 
-    pub(super) fn pair(
-        &mut self,
-        connection: &Connection,
-        to: ClientId,
-        from: ClientId,
-    ) -> rusqlite::Result<Waiting> {
-        if let Some(waiting) = self.pairs.get(&(to, from)) {
-            return Ok(*waiting);
+    /// Keeps what was counted.
+    pub(super) fn counted(&mut self, to: ClientId, queue: Queue) {
+        if self.senders.saturating_add(queue.senders.len()) > KEPT_MAX || self.queues.len() >= KEPT_MAX {
+            self.queues.clear();
+            self.senders = 0;
         }
-        let mut count = connection.prepare_cached(
-            "SELECT count(*), coalesce(sum(Size), 0) FROM messages WHERE ToClient = ?1 AND FromClient = ?2",
-        )?;
-        let waiting = count
-            .query_one((to.0, from.0), |row| Ok(Waiting { messages: row.get(0)?, bytes: row.get(1)? }))?;
-        if self.pairs.len() >= KEPT_MAX {
-            self.pairs.clear();
-        }
-        self.pairs.insert((to, from), waiting);
-        Ok(waiting)
+        self.senders = self.senders.saturating_add(queue.senders.len());
+        self.queues.insert(to, queue);
     }
 
     pub(super) fn added(&mut self, to: ClientId, from: ClientId, size: u32) {
-        for waiting in self.concerned(to, from) {
-            waiting.messages += 1;
-            waiting.bytes += u64::from(size);
+        if let Some(queue) = self.queues.get_mut(&to) {
+            let senders = queue.senders.len();
+            queue.add(from, 1, size.into());
+            self.senders = self.senders.saturating_add(queue.senders.len() - senders);
         }
     }
 
     pub(super) fn removed(&mut self, to: ClientId, from: ClientId, size: u32) {
-        for waiting in self.concerned(to, from) {
-            waiting.messages = waiting.messages.saturating_sub(1);
-            waiting.bytes = waiting.bytes.saturating_sub(u64::from(size));
+        if let Some(queue) = self.queues.get_mut(&to) {
+            for waiting in [Some(&mut queue.all), queue.senders.get_mut(&from)].into_iter().flatten() {
+                waiting.messages = waiting.messages.saturating_sub(1);
+                waiting.bytes = waiting.bytes.saturating_sub(u64::from(size));
+            }
         }
-    }
-
-    fn concerned(&mut self, to: ClientId, from: ClientId) -> impl Iterator<Item = &mut Waiting> {
-        self.recipients.get_mut(&to).into_iter().chain(self.pairs.get_mut(&(to, from)))
     }
 
     /// For when a transaction that was told of is rolled back, or changed too much to tell.
     pub(super) fn forget(&mut self) {
-        self.clients.clear();
-        self.recipients.clear();
-        self.pairs.clear();
+        *self = Self::default();
     }
 }

@@ -5,12 +5,14 @@ mod counters;
 mod directory;
 mod reader;
 pub(crate) mod schema;
+mod tail;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 use self::directory::Directory;
 use self::reader::Readers;
+use self::tail::Tail;
 use self::writer::Writer;
 use super::{
     Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent,
@@ -44,6 +47,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     directory: Directory,
+    tail: Arc<Tail>,
 }
 
 /// How to open a database.
@@ -51,6 +55,9 @@ pub struct SqliteStore {
 pub struct Options {
     /// Most pages (of 4,096 bytes) that the database may have; more fails like a full disk.
     pub max_pages: Option<u32>,
+    /// How many messages have their places in the queues in memory alone, before these are written down: for tests, which
+    /// cannot have as many as there are otherwise.
+    pub written_down_from: Option<usize>,
 }
 
 /// A database that cannot be opened, and what to do about it.
@@ -145,8 +152,10 @@ impl SqliteStore {
         // Whoever uploaded these is gone.
         connection.execute("UPDATE uploads SET Doomed = TRUE", [])?;
         let readers = Readers::open(path)?;
-        let writer = Writer::start(connection, beside(path, "-wal"), log_size, lock)?;
-        Ok(Self { readers, writer, directory: Directory::default() })
+        let tail = Arc::new(Tail::read(&connection)?);
+        let log = (beside(path, "-wal"), log_size);
+        let writer = Writer::start(connection, Arc::clone(&tail), options, log, lock)?;
+        Ok(Self { readers, writer, directory: Directory::default(), tail })
     }
 }
 
@@ -250,8 +259,9 @@ impl Store for SqliteStore {
         limit: usize,
         inline_budget: usize,
     ) -> Result<Vec<Pending>, StoreError> {
+        let tail = Arc::clone(&self.tail);
         self.readers
-            .read(move |connection| reader::pending(connection, to, after, limit, inline_budget))
+            .read(move |connection| reader::pending(connection, &tail, (to, after), limit, inline_budget))
             .await
     }
 

@@ -9,6 +9,7 @@ use messageu_wire::message::MessageType;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, named_params};
 use tokio::sync::Semaphore;
 
+use super::tail::Tail;
 use super::{chunk_id, closed, damaged};
 use crate::store::{
     Client, Pending, RosterEntry, RosterExtent, Sequence, StoreError, chunk_size, goes_along,
@@ -144,33 +145,59 @@ pub(super) fn roster_page(
 
 pub(super) fn pending(
     connection: &Connection,
-    to: ClientId,
-    after: Sequence,
+    tail: &Tail,
+    (to, after): (ClientId, Sequence),
     limit: usize,
     mut inline_budget: usize,
 ) -> Result<Vec<Pending>, StoreError> {
-    let mut select = connection.prepare_cached(
-        "SELECT ID, FromClient, Type, Size, Upload, Content FROM messages
-         WHERE ToClient = ?1 AND ID > ?2 ORDER BY ID LIMIT ?3",
-    )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = select.query((to.0, after.0, limit))?;
+    if tail.is_damaged() {
+        return Err(damaged("the queue"));
+    }
+    // Looked at first: what is written down meanwhile shows in the queue on disk, and a place is in one or the other.
+    let newest = tail.behind(to, after.0, limit);
     let mut waiting = Vec::new();
+    let mut select = connection.prepare_cached(
+        "SELECT messages.ID, messages.FromClient, Type, messages.Size, Upload, Content
+         FROM queue CROSS JOIN messages USING (ID)
+         WHERE queue.ToClient = ?1 AND queue.ID > ?2 ORDER BY queue.ID LIMIT ?3",
+    )?;
+    let mut rows = select.query((to.0, after.0, i64::try_from(limit).unwrap_or(i64::MAX)))?;
     while let Some(row) = rows.next()? {
-        let size = row.get(3)?;
-        waiting.push(Pending {
-            sequence: Sequence(row.get(0)?),
-            from: ClientId(row.get(1)?),
-            kind: MessageType(row.get(2)?),
-            size,
-            content: match goes_along(size, &mut inline_budget) {
-                false => None,
-                true if size == 0 => Some(Bytes::new()),
-                true => Some(chunk(connection, row, 0)?),
-            },
-        });
+        waiting.push(waiting_message(connection, row, &mut inline_budget)?);
+    }
+    let written_down = waiting.last().map_or(after, |message| message.sequence);
+    let mut select = connection.prepare_cached(
+        "SELECT ID, FromClient, Type, Size, Upload, Content FROM messages WHERE ID = ?1 AND ToClient = ?2",
+    )?;
+    let room = limit - waiting.len();
+    for id in newest.into_iter().filter(|id| *id > written_down.0).take(room) {
+        let mut rows = select.query((id, to.0))?;
+        // It may have been taken meanwhile.
+        if let Some(row) = rows.next()? {
+            waiting.push(waiting_message(connection, row, &mut inline_budget)?);
+        }
     }
     Ok(waiting)
+}
+
+/// The message in a row of ID, FromClient, Type, Size, Upload and Content; its content if it goes along.
+fn waiting_message(
+    connection: &Connection,
+    row: &Row<'_>,
+    inline_budget: &mut usize,
+) -> Result<Pending, StoreError> {
+    let size = row.get(3)?;
+    Ok(Pending {
+        sequence: Sequence(row.get(0)?),
+        from: ClientId(row.get(1)?),
+        kind: MessageType(row.get(2)?),
+        size,
+        content: match goes_along(size, inline_budget) {
+            false => None,
+            true if size == 0 => Some(Bytes::new()),
+            true => Some(chunk(connection, row, 0)?),
+        },
+    })
 }
 
 pub(super) fn read_content(

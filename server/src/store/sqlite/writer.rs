@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::changes::{Changes, Failure};
 use super::counters::Counters;
+use super::tail::{Place, Tail, WRITTEN_DOWN_FROM};
 use super::{Options, closed};
 use crate::store::StoreError;
 
@@ -33,6 +34,9 @@ const IDLE: Duration = Duration::from_secs(2);
 
 /// Clients whose visit is noted in memory. A note beyond that is lost: it is worth less than the memory.
 const TOUCHED_MAX: usize = 65_536;
+
+/// Places of messages that are written down in one transaction.
+const WRITTEN_DOWN_AT_ONCE: usize = 1_024;
 
 /// Bytes of log after which it is copied into the database, and beyond which it is cut down again: as much as serves,
 /// but on a small disk a small part of it, since copying needs room beside the log.
@@ -78,7 +82,13 @@ struct Running {
 
 impl Writer {
     /// Starts the thread. It holds the lock until it ends.
-    pub(super) fn start(connection: Connection, log: PathBuf, log_size: u64, lock: File) -> io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        tail: Arc<Tail>,
+        options: Options,
+        (log, log_size): (PathBuf, u64),
+        lock: File,
+    ) -> io::Result<Self> {
         let touched = Arc::new(Touched::default());
         let reusable = Arc::new(AtomicU64::new(0));
         let (requests, waiting) = channel();
@@ -88,6 +98,9 @@ impl Writer {
             reusable: Arc::clone(&reusable),
             connection,
             counters: Counters::default(),
+            tail,
+            written_down_from: options.written_down_from.unwrap_or(WRITTEN_DOWN_FROM),
+            writing_down: None,
             waits_for_disk: true,
             // The last run may have left something.
             sweeping: true,
@@ -263,12 +276,49 @@ impl<T: Send, F: FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send> Request f
     }
 }
 
+/// The tail on its way into the queue on disk.
+struct WritingDown {
+    /// Those whose places are still to be written, the next one last.
+    recipients: Vec<ClientId>,
+    /// The newest message that goes there.
+    last: i64,
+}
+
+impl WritingDown {
+    fn begin(tail: &Tail) -> Self {
+        let (mut recipients, last) = tail.recipients();
+        recipients.reverse();
+        Self { recipients, last }
+    }
+
+    /// The next places, for one transaction. In the order of the table; those of a recipient oldest first, so that readers
+    /// find no gap.
+    fn next(&mut self, tail: &Tail) -> Vec<Place> {
+        let mut places = Vec::new();
+        while let Some(to) = self.recipients.last() {
+            let room = WRITTEN_DOWN_AT_ONCE - places.len();
+            let oldest = tail.oldest(*to, self.last, room);
+            let is_full = oldest.len() == room;
+            places.extend(oldest);
+            if is_full {
+                break;
+            }
+            self.recipients.pop();
+        }
+        places
+    }
+}
+
 struct WriterThread {
     waiting: Receiver<Box<dyn Request>>,
     touched: Arc<Touched>,
     reusable: Arc<AtomicU64>,
     connection: Connection,
     counters: Counters,
+    tail: Arc<Tail>,
+    /// Places in the tail that are written down when there are more.
+    written_down_from: usize,
+    writing_down: Option<WritingDown>,
     /// Whether a commit waits for the disk, as it is set now.
     waits_for_disk: bool,
     /// Whether there may be chunks to sweep.
@@ -283,11 +333,11 @@ struct WriterThread {
 impl WriterThread {
     fn run(mut self) {
         loop {
-            let patience = if self.sweeping { Duration::ZERO } else { IDLE };
-            let first = match self.waiting.recv_timeout(patience) {
+            let is_busy = self.sweeping || self.writing_down.is_some();
+            let first = match self.waiting.recv_timeout(if is_busy { Duration::ZERO } else { IDLE }) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.sweeping = true;
+                    self.sweeping |= !is_busy;
                     None
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -299,6 +349,7 @@ impl WriterThread {
             if self.sweeping {
                 self.sweep();
             }
+            self.write_down();
             self.limit_log();
         }
         let touched = self.touched.all();
@@ -368,8 +419,36 @@ impl WriterThread {
             self.waits_for_disk = durable;
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work(&mut Changes::new(&transaction, &mut self.counters, &mut self.sweeping))?;
-        transaction.commit()
+        let mut changes = Changes::new(&transaction, &mut self.counters, &self.tail, &mut self.sweeping);
+        work(&mut changes)?;
+        let changed = changes.into_changed();
+        transaction.commit()?;
+        self.tail.change(changed);
+        Ok(())
+    }
+
+    /// Writes a bounded part of the tail down, once it is long.
+    fn write_down(&mut self) {
+        let mut work = match self.writing_down.take() {
+            Some(work) => work,
+            None if self.tail.len() > self.written_down_from && !self.tail.is_damaged() => {
+                WritingDown::begin(&self.tail)
+            }
+            None => return,
+        };
+        let places = work.next(&self.tail);
+        let end = work.recipients.is_empty().then_some(work.last);
+        // Should this be lost in a crash, the tail is longer at the next start.
+        match self.transaction(false, |changes| changes.write_down(&places, end)) {
+            Ok(()) => {
+                self.tail.written_down(&places);
+                self.writing_down = Some(work).filter(|_| end.is_none());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the queue could not be written down; trying again later");
+                self.counters.forget();
+            }
+        }
     }
 
     /// Erases a bounded part of what nobody will read any more.

@@ -1,0 +1,184 @@
+//! The newest messages, whose places in the queues are in memory alone. A message that is taken soon never has a place on
+//! disk; those of the others are written down later, many together and in the order of the table they go to, so that a
+//! send costs one row at the end of one table.
+//!
+//! At the start, the tail is read again from the messages behind the end of the queue on disk.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use messageu_wire::fields::ClientId;
+use rusqlite::{Connection, ErrorCode};
+
+/// Places that the tail has before they are written down, some 80 bytes each.
+pub(super) const WRITTEN_DOWN_FROM: usize = 32_768;
+
+/// Places beyond which no message is taken: they are not being written down, as on a full disk.
+pub(super) const MOST_IN_TAIL: usize = 4 * WRITTEN_DOWN_FROM;
+
+/// A message's place in a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub(super) to: ClientId,
+    pub(super) id: i64,
+    pub(super) from: ClientId,
+    pub(super) size: u32,
+}
+
+/// The places that are not on disk, as of the last commit. The writer changes them, readers look.
+#[derive(Default)]
+pub(super) struct Tail {
+    state: Mutex<State>,
+    /// Some of it could not be read: what is known to wait for somebody may not be all.
+    is_damaged: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// By recipient, oldest first.
+    queues: HashMap<ClientId, VecDeque<Place>>,
+    len: usize,
+}
+
+/// What a transaction adds to the tail and takes from it, once it is committed.
+#[derive(Default)]
+pub(super) struct Changed {
+    /// Oldest first.
+    added: Vec<Place>,
+    /// Messages and their recipients.
+    removed: HashMap<i64, ClientId>,
+}
+
+impl Changed {
+    pub(super) fn add(&mut self, place: Place) {
+        self.added.push(place);
+    }
+
+    /// Takes a place off; whether it was in the tail, or had been added to it.
+    pub(super) fn remove(&mut self, tail: &Tail, to: ClientId, id: i64) -> bool {
+        let is_in_tail = self.added.binary_search_by_key(&id, |place| place.id).is_ok() || tail.has(to, id);
+        if is_in_tail {
+            self.removed.insert(id, to);
+        }
+        is_in_tail
+    }
+
+    /// The places of a recipient as they are after what has changed, oldest first.
+    pub(super) fn places(&self, tail: &Tail, to: ClientId) -> Vec<Place> {
+        let mut places = tail.oldest(to, i64::MAX, usize::MAX);
+        places.extend(self.added.iter().filter(|place| place.to == to));
+        places.retain(|place| !self.removed.contains_key(&place.id));
+        places
+    }
+
+    /// Places that the tail has, once this is done.
+    pub(super) fn len_of(&self, tail: &Tail) -> usize {
+        (tail.len() + self.added.len()).saturating_sub(self.removed.len())
+    }
+}
+
+impl Tail {
+    /// Reads the tail that belongs to a database.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut select = connection.prepare(
+            "SELECT ToClient, ID, FromClient, Size FROM messages
+             WHERE ID > (SELECT coalesce(max(ID), 0) FROM queue_end)
+               AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.ToClient = messages.ToClient AND queue.ID = messages.ID)
+             ORDER BY ID",
+        )?;
+        let rows = select.query_map([], |row| {
+            Ok(Place {
+                to: ClientId(row.get(0)?),
+                id: row.get(1)?,
+                from: ClientId(row.get(2)?),
+                size: row.get(3)?,
+            })
+        })?;
+        let (added, is_damaged) = match rows.collect::<rusqlite::Result<_>>() {
+            Ok(places) => (places, false),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                tracing::error!(%error, "the newest messages cannot be read: no mail is handed out; restore a backup");
+                (Vec::new(), true)
+            }
+            Err(error) => return Err(error),
+        };
+        let tail = Self { is_damaged, ..Self::default() };
+        tail.change(Changed { added, removed: HashMap::new() });
+        Ok(tail)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.state().len
+    }
+
+    /// The first messages for a recipient behind `after`, oldest first.
+    pub(super) fn behind(&self, to: ClientId, after: i64, limit: usize) -> Vec<i64> {
+        let state = self.state();
+        let Some(queue) = state.queues.get(&to) else { return Vec::new() };
+        let start = queue.partition_point(|place| place.id <= after);
+        queue.range(start..).take(limit).map(|place| place.id).collect()
+    }
+
+    fn has(&self, to: ClientId, id: i64) -> bool {
+        let state = self.state();
+        state.queues.get(&to).is_some_and(|queue| queue.binary_search_by_key(&id, |place| place.id).is_ok())
+    }
+
+    /// All recipients, in the order of the queue on disk, and the newest message.
+    pub(super) fn recipients(&self) -> (Vec<ClientId>, i64) {
+        let state = self.state();
+        let mut all: Vec<ClientId> = state.queues.keys().copied().collect();
+        all.sort_unstable();
+        let newest = state.queues.values().filter_map(|queue| queue.back()).map(|place| place.id).max();
+        (all, newest.unwrap_or(0))
+    }
+
+    /// The oldest places of a recipient, up to message `last`.
+    pub(super) fn oldest(&self, to: ClientId, last: i64, limit: usize) -> Vec<Place> {
+        let state = self.state();
+        let queue = state.queues.get(&to).into_iter().flatten();
+        queue.take_while(|place| place.id <= last).take(limit).copied().collect()
+    }
+
+    /// Takes what was written down off the tail.
+    pub(super) fn written_down(&self, places: &[Place]) {
+        let mut state = self.state();
+        for place in places {
+            state.remove(place.to, place.id);
+        }
+    }
+
+    /// Makes the changes of a transaction that is committed.
+    pub(super) fn change(&self, changed: Changed) {
+        let Changed { added, removed } = changed;
+        let mut state = self.state();
+        for place in added.into_iter().filter(|place| !removed.contains_key(&place.id)) {
+            state.queues.entry(place.to).or_default().push_back(place);
+            state.len += 1;
+        }
+        for (id, to) in removed {
+            state.remove(to, id);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, to: ClientId, id: i64) {
+        let Entry::Occupied(mut queue) = self.queues.entry(to) else { return };
+        let Ok(at) = queue.get().binary_search_by_key(&id, |place| place.id) else { return };
+        queue.get_mut().remove(at);
+        if queue.get().is_empty() {
+            queue.remove();
+        }
+        self.len -= 1;
+    }
+}
