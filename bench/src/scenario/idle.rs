@@ -1,0 +1,117 @@
+//! Connections that say nothing: what each costs the server in memory.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use messageu_wire::operation::fetch_key;
+use messageu_wire::operations::Operation;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::account::{Account, DIALECT, answer, connect, register};
+use crate::bench::Bench;
+use crate::process::{Memory, allow_files};
+use crate::record::Record;
+use crate::server::{Server, Store};
+
+/// Connections that are made at once: no more than the system lets wait to be accepted.
+const AT_ONCE: usize = 500;
+
+/// Files beside the connections.
+const OTHER_FILES: u64 = 200;
+
+/// How long the server may still be busy with a newcomer.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// How many there are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Connections at once.
+    #[arg(long, short, default_value_t = 20_000)]
+    pub connections: usize,
+    /// What the server keeps messages in.
+    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
+    pub store: Store,
+}
+
+impl Options {
+    /// The name of the record.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("idle {} c{}", self.store.name(), self.connections)
+    }
+}
+
+/// Measures the server's memory with nobody there, with silent newcomers, and after each has made one request.
+///
+/// # Errors
+/// When the system does not allow so many connections, or the server does not take them.
+pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
+    let wanted = u64::try_from(options.connections)?;
+    allow_files(wanted + OTHER_FILES)?;
+    let clients = (wanted + OTHER_FILES).to_string();
+    let flags = ["--max-clients", &clients, "--idle-time", "86400"];
+    let server = Server::start_with(&bench.origin, &bench.place, options.store, &flags)?;
+    let accounts = register(server.address, DIALECT, 1).await?;
+    let account = *accounts.first().context("no account")?;
+    // What the first requests make the server set up is not the connections' share.
+    drop(ask_on_all(several(&server, 10).await?, account).await?);
+    tokio::time::sleep(SETTLING).await;
+    let before = server.memory()?;
+
+    let mut streams = Vec::with_capacity(options.connections);
+    while streams.len() < options.connections {
+        streams.extend(several(&server, AT_ONCE.min(options.connections - streams.len())).await?);
+    }
+    // One more is answered only after all before it were accepted.
+    drop(ask_on_all(several(&server, 1).await?, account).await?);
+    tokio::time::sleep(SETTLING).await;
+    let silent = server.memory()?;
+    let streams = ask_on_all(streams, account).await?;
+    tokio::time::sleep(SETTLING).await;
+    let served = server.memory()?;
+    let each = |after: Memory| after.resident.saturating_sub(before.resident) as f64 / streams.len() as f64;
+    Ok(Record::new(options.name())
+        .with("KiB each, silent", each(silent))
+        .with("KiB each, after a request", each(served))
+        .with("KiB of the server alone", before.resident as f64)
+        .with("KiB at most", served.peak as f64))
+}
+
+async fn several(server: &Server, count: usize) -> Result<Vec<TcpStream>> {
+    let mut connecting = JoinSet::new();
+    for _ in 0..count {
+        connecting.spawn(connect(server.address));
+    }
+    let mut streams = Vec::with_capacity(count);
+    while let Some(stream) = connecting.join_next().await {
+        streams.push(stream??);
+    }
+    Ok(streams)
+}
+
+/// Has each connection make a small request, a few at a time.
+async fn ask_on_all(streams: Vec<TcpStream>, account: Account) -> Result<Vec<TcpStream>> {
+    let request = account.request(&fetch_key::Request { client_id: account.id }.into())?;
+    let mut asked = Vec::with_capacity(streams.len());
+    let mut streams = streams.into_iter();
+    loop {
+        let mut asking = JoinSet::new();
+        for mut stream in streams.by_ref().take(AT_ONCE) {
+            let request = request.clone();
+            asking.spawn(async move {
+                stream.write_all(&request).await?;
+                let answer = answer(&mut stream, account.dialect, Operation::FetchKey).await?;
+                answer.context("a request was refused")?;
+                anyhow::Ok(stream)
+            });
+        }
+        if asking.is_empty() {
+            return Ok(asked);
+        }
+        while let Some(stream) = asking.join_next().await {
+            asked.push(stream??);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What is measured of the server: a file a scenario.
+
+pub mod compare;
+pub mod file;
+pub mod idle;
+
+pub mod limits;
+
+pub mod pull;
+pub mod send;
