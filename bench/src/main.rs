@@ -11,7 +11,7 @@ use messageu_bench::bench::Bench;
 use messageu_bench::place::Place;
 use messageu_bench::record::{Run, machine};
 use messageu_bench::reference::echo;
-use messageu_bench::scenario::{compare, file, idle, limits, pull, send};
+use messageu_bench::scenario::{compare, file, idle, latency, limits, mix, overload, pull, send};
 use messageu_bench::server::Origin;
 
 /// What MessageU's server does in a second, beside what the machine and other systems do in the same run.
@@ -48,6 +48,12 @@ enum Command {
     Idle(idle::Options),
     /// One large content both ways, with the server's memory.
     File(file::Options),
+    /// From a send to its receipt, at a rate that does not wait for the server.
+    Latency(latency::Options),
+    /// A mixture of operations.
+    Mix(mix::Options),
+    /// More than the server can do, for a long time; in the end, what was acknowledged must be there.
+    Overload(overload::Options),
     /// The references of this machine: disk, raw SQLite, bare servers, loopback.
     Limits(limits::Options),
     /// The same job, given to this server and to other systems that are installed.
@@ -108,6 +114,9 @@ async fn perform(cli: &Cli) -> Result<()> {
         Command::Pull(options) => vec![pull::run(&bench, options).await?],
         Command::Idle(options) => vec![idle::run(&bench, options).await?],
         Command::File(options) => vec![file::run(&bench, options).await?],
+        Command::Latency(options) => vec![latency::run(&bench, options).await?],
+        Command::Mix(options) => vec![mix::run(&bench, options).await?],
+        Command::Overload(options) => vec![overload::run(&bench, options).await?],
         Command::Limits(options) => limits::run(&bench, options).await?,
         Command::Compare(options) => {
             compare::run(&bench, options, &mut run).await?;

@@ -3,8 +3,9 @@
 pub mod compare;
 pub mod file;
 pub mod idle;
-
+pub mod latency;
 pub mod limits;
-
+pub mod mix;
+pub mod overload;
 pub mod pull;
 pub mod send;
