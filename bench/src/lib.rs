@@ -19,6 +19,7 @@ pub mod place;
 pub mod process;
 pub mod record;
 pub mod reference;
+pub mod report;
 pub mod scenario;
 pub mod server;
 pub mod statistics;

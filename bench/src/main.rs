@@ -11,8 +11,9 @@ use messageu_bench::bench::Bench;
 use messageu_bench::place::Place;
 use messageu_bench::record::{Run, machine};
 use messageu_bench::reference::echo;
+use messageu_bench::report;
 use messageu_bench::scenario::{compare, file, idle, latency, limits, mix, overload, pull, send};
-use messageu_bench::server::Origin;
+use messageu_bench::server::{self, Origin};
 
 /// What MessageU's server does in a second, beside what the machine and other systems do in the same run.
 #[derive(Parser, Debug)]
@@ -58,6 +59,8 @@ enum Command {
     Limits(limits::Options),
     /// The same job, given to this server and to other systems that are installed.
     Compare(compare::Options),
+    /// Everything in one run, beside the targets: a Markdown table and plots.
+    Report(report::Options),
     /// The bare server that `limits` measures.
     #[command(name = echo::COMMAND, hide = true)]
     EchoServer(echo::Exchange),
@@ -105,7 +108,7 @@ async fn perform(cli: &Cli) -> Result<()> {
     }
     let origin = match cli.server {
         Some(address) => Origin::Listening(address),
-        None => Origin::of_program(cli.server_binary.as_deref())?,
+        None => Origin::Program(cli.server_binary.clone().map_or_else(server::beside_this_program, Ok)?),
     };
     let bench = Bench { origin, place: Place::new(cli.data.as_deref())? };
     let mut run = Run { machine: machine(), ..Run::default() };
@@ -120,6 +123,10 @@ async fn perform(cli: &Cli) -> Result<()> {
         Command::Limits(options) => limits::run(&bench, options).await?,
         Command::Compare(options) => {
             compare::run(&bench, options, &mut run).await?;
+            Vec::new()
+        }
+        Command::Report(options) => {
+            report::run(&bench, options, cli.json.as_deref(), &mut run).await?;
             Vec::new()
         }
         Command::EchoServer(_) => Vec::new(),

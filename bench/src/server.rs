@@ -1,7 +1,7 @@
 //! The server that is measured: one that is started here, or one that listens already.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -44,25 +44,12 @@ pub enum Origin {
     Listening(SocketAddr),
 }
 
-impl Origin {
-    /// The given program, or the one beside this one.
-    ///
-    /// # Errors
-    /// When it is not there.
-    pub fn of_program(given: Option<&Path>) -> Result<Self> {
-        let path = match given {
-            Some(path) => path.to_owned(),
-            None => std::env::current_exe()?.with_file_name("messageu-server"),
-        };
-        if !path.is_file() {
-            bail!(
-                "there is no server at {}: build it (cargo build --release -p messageu-server), or say where it is \
-                 (--server-binary PATH, or --server ADDR:PORT for one that is listening)",
-                path.display()
-            );
-        }
-        Ok(Self::Program(path))
-    }
+/// Where the server is if it was built together with this program.
+///
+/// # Errors
+/// When this program does not know where it is itself.
+pub fn beside_this_program() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("messageu-server"))
 }
 
 /// A server that listens. One that was started here is stopped when this is dropped.
@@ -99,6 +86,13 @@ impl Server {
             }
             Origin::Program(path) => path,
         };
+        if !path.is_file() {
+            bail!(
+                "there is no server at {}: build it (cargo build --release -p messageu-server), or say where it is \
+                 (--server-binary PATH, or --server ADDR:PORT for one that is listening)",
+                path.display()
+            );
+        }
         let directory = place.directory()?;
         let mut command = Command::new(path);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESSAGEU_")) {

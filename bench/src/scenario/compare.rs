@@ -100,7 +100,11 @@ pub async fn run(bench: &Bench, options: &Options, run: &mut Run) -> Result<()> 
     Ok(())
 }
 
-async fn one(bench: &Bench, options: &Options, system: System, run: &mut Run) -> Result<Vec<Record>> {
+/// Gives one system its turn; nothing comes of one that is not there, but a word in `run`.
+///
+/// # Errors
+/// When this server does not do the job.
+pub async fn one(bench: &Bench, options: &Options, system: System, run: &mut Run) -> Result<Vec<Record>> {
     let path = match system.program().map(|name| installed(name).ok_or(name)) {
         None => None,
         Some(Ok(path)) => Some(path),
