@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
 use crate::handler::{Asker, Mail, Outcome, Refusal, check_send, handle};
-use crate::in_flight::{Done, InFlight};
-use crate::limits::{LINGER, PULL_INLINE, PULL_PAGE, ROSTER_PAGE, TAIL_PATIENCE, WRITE_SIZE};
+use crate::in_flight::{Done, InFlight, Sender};
+use crate::in_order::InOrder;
+use crate::limits::{LINGER, PULL_INLINE, PULL_PAGE, ROSTER_PAGE, TAIL_PATIENCE, UPLOAD_CHUNKS, WRITE_SIZE};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::store::{CHUNK_SIZE, Client, Content, Pending, RosterExtent, Sequence, StoreError, UploadId};
@@ -179,15 +180,15 @@ impl<T: Transport> Connection<T> {
 
     /// Does what a request asks, and answers it, now or when the store has done it.
     async fn serve_request(&mut self, received: Box<Received>) -> Result<(), End> {
-        let from = (received.dialect, received.client_id);
+        let sender = Sender { dialect: received.dialect, client_id: received.client_id };
         if let Request::SendMessage(send) = &received.request
             && let Ok(size @ ..=CHUNK_SIZE) = usize::try_from(send.size)
         {
-            return self.begin_send(from, send.clone(), size).await;
+            return self.begin_send(sender, send.clone(), size).await;
         }
         // What comes behind a send sees what it did, and is answered behind it.
         self.settle().await?;
-        let (dialect, client_id) = from;
+        let Sender { dialect, client_id } = sender;
         let operation = received.request.operation();
         let result = self.answer(received).await?;
         self.relay.metrics.count_request(operation, result.is_err());
@@ -327,12 +328,11 @@ impl<T: Transport> Connection<T> {
     /// Takes in a send whose content is gathered in memory, and leaves it to the store.
     async fn begin_send(
         &mut self,
-        from: (Dialect, ClientId),
+        sender: Sender,
         send: send_message::Request,
         size: usize,
     ) -> Result<(), End> {
-        let (dialect, client_id) = from;
-        let asker = self.introduce(dialect, client_id).await;
+        let asker = self.introduce(sender.dialect, sender.client_id).await;
         let checked = check_send(&self.relay, &asker, &send).await;
         let mut content = BytesMut::new();
         while let Some(piece) = self.next_content().await? {
@@ -348,9 +348,9 @@ impl<T: Transport> Connection<T> {
                 }
                 let content = Content::Inline(content.freeze());
                 let work = handle(Arc::clone(&self.relay), asker, Request::SendMessage(send), content);
-                self.in_flight.begin(from, size, work).await;
+                self.in_flight.begin(sender, size, work).await;
             }
-            Err(refusal) => self.in_flight.refuse(from, refusal),
+            Err(refusal) => self.in_flight.refuse(sender, refusal),
         }
         Ok(())
     }
@@ -367,17 +367,17 @@ impl<T: Transport> Connection<T> {
     /// Writes the answers of sends together.
     async fn answer_sends(&mut self, sends: Vec<Done>) -> Result<(), End> {
         let mut answers = Vec::new();
-        for Done { answer_in, client_id, result } in sends {
+        for Done { sender: Sender { dialect, client_id }, result, .. } in sends {
             self.relay.metrics.count_request(Operation::SendMessage, result.is_err());
             let answer = match result {
-                Ok(Outcome::Answer(response)) => answer_in.encode_response(&response, client_id),
+                Ok(Outcome::Answer(response)) => dialect.encode_response(&response, client_id),
                 Ok(Outcome::Roster(_) | Outcome::Mail(_)) => None,
                 Err(refusal) => {
                     log_refusal(Operation::SendMessage, client_id, &refusal);
                     None
                 }
             };
-            answers.extend(answer.unwrap_or_else(|| answer_in.encode_refusal(client_id)));
+            answers.extend(answer.unwrap_or_else(|| dialect.encode_refusal(client_id)));
         }
         self.quiet_since = Instant::now();
         self.write(&answers).await
@@ -552,14 +552,18 @@ impl<T: Transport> Connection<T> {
             answer.bytes.resize(answer.bytes.len() + filler, 0);
             return self.flush(answer).await;
         }
-        for (index, _) in (0..u64::from(size)).step_by(CHUNK_SIZE).enumerate() {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let chunk = self.relay.store.read_content(sequence, index).await;
+        let store = Arc::clone(&self.relay.store);
+        let mut indices = (0..u64::from(size)).step_by(CHUNK_SIZE).zip(0_u32..).map(|(_, index)| index);
+        let Some(first) = indices.next() else { return Ok(()) };
+        let mut chunk = store.read_content(sequence, first).await;
+        loop {
             // The head has been gathered, if not written: only breaking off is honest.
             answer.bytes.extend_from_slice(&chunk.map_err(|error| End::Broken(error.to_string()))?);
-            self.flush(answer).await?;
+            let Some(index) = indices.next() else { return self.flush(answer).await };
+            let (flushed, next) = tokio::join!(self.flush(answer), store.read_content(sequence, index));
+            flushed?;
+            chunk = next;
         }
-        Ok(())
     }
 
     /// Writes what has been gathered, once it is worth a write.
@@ -673,21 +677,23 @@ impl Answer {
 
 /// A large content on its way into the store; given up when it is dropped before its end.
 struct Upload<'a> {
-    relay: &'a Relay,
+    relay: &'a Arc<Relay>,
     id: Option<UploadId>,
     chunk: BytesMut,
+    /// Chunks on their way to the store.
+    chunks: InOrder<Result<(), StoreError>>,
 }
 
 impl<'a> Upload<'a> {
     async fn begin(
-        relay: &'a Relay,
+        relay: &'a Arc<Relay>,
         send: &send_message::Request,
         from: ClientId,
     ) -> Result<Self, StoreError> {
         // Asked now, so that what has no room is not taken in first.
         relay.store.check_room(send.to, from, send.size, relay.limits.queue).await?;
         let id = relay.store.begin_upload(send.to, send.size).await?;
-        Ok(Self { relay, id: Some(id), chunk: BytesMut::new() })
+        Ok(Self { relay, id: Some(id), chunk: BytesMut::new(), chunks: InOrder::default() })
     }
 
     async fn append(&mut self, mut piece: Bytes) -> Result<(), StoreError> {
@@ -706,14 +712,25 @@ impl<'a> Upload<'a> {
         if !self.relay.disk_has_room(0) {
             return Err(StoreError::Storage("the disk is almost full".into()));
         }
-        let _permit = self.relay.chunks_in_flight.acquire().await;
+        if self.chunks.len() >= UPLOAD_CHUNKS {
+            self.chunks.next().await?;
+        }
         let id = self.id.ok_or(StoreError::NoSuchContent)?;
-        self.relay.store.append_chunk(id, self.chunk.split().freeze()).await
+        let (relay, chunk) = (Arc::clone(self.relay), self.chunk.split().freeze());
+        let append = async move {
+            let _permit = relay.chunks_in_flight.acquire().await;
+            relay.store.append_chunk(id, chunk).await
+        };
+        self.chunks.begin(append).await;
+        Ok(())
     }
 
     async fn finish(mut self) -> Result<Content, StoreError> {
         if !self.chunk.is_empty() {
             self.flush().await?;
+        }
+        while !self.chunks.is_empty() {
+            self.chunks.next().await?;
         }
         self.id.take().map(Content::Uploaded).ok_or(StoreError::NoSuchContent)
     }

@@ -1,49 +1,35 @@
 //! Sends that wait for the disk while the connection goes on reading, so that those of one connection can share a commit.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
-
 use messageu_wire::dialect::Dialect;
 use messageu_wire::fields::ClientId;
 
 use crate::handler::{Outcome, Refusal};
+use crate::in_order::InOrder;
 use crate::limits::{SENDS_IN_FLIGHT, SENDS_IN_FLIGHT_BYTES};
 
-/// The sends of one connection that have not been answered, oldest first.
+/// The sends of one connection that have not been answered.
 #[derive(Default)]
 pub(crate) struct InFlight {
-    sends: VecDeque<Send>,
+    sends: InOrder<Done>,
     /// Bytes of their contents.
     bytes: usize,
 }
 
-struct Send {
-    answer_in: Dialect,
-    client_id: ClientId,
-    bytes: usize,
-    /// `None` when it is done.
-    work: Option<Work>,
-    result: Option<Result<Outcome, Refusal>>,
-}
-
-type Work = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + std::marker::Send>>;
-
-impl Send {
-    fn into_done(self) -> Option<Done> {
-        let Self { answer_in, client_id, result, .. } = self;
-        Some(Done { answer_in, client_id, result: result? })
-    }
-}
-
-/// What became of a send.
+/// A send, and what became of it.
 pub(crate) struct Done {
+    pub(crate) sender: Sender,
+    /// Bytes of content that it had.
+    bytes: usize,
+    pub(crate) result: Result<Outcome, Refusal>,
+}
+
+/// Whom to answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender {
     /// The dialect to answer in.
-    pub(crate) answer_in: Dialect,
+    pub(crate) dialect: Dialect,
     /// Who sent it, as the header said it.
     pub(crate) client_id: ClientId,
-    pub(crate) result: Result<Outcome, Refusal>,
 }
 
 impl InFlight {
@@ -60,44 +46,26 @@ impl InFlight {
     /// Begins a send: it takes its place in the store's queue now.
     pub(crate) async fn begin(
         &mut self,
-        (answer_in, client_id): (Dialect, ClientId),
+        sender: Sender,
         bytes: usize,
-        work: impl Future<Output = Result<Outcome, Refusal>> + std::marker::Send + 'static,
+        work: impl Future<Output = Result<Outcome, Refusal>> + Send + 'static,
     ) {
         self.bytes = self.bytes.saturating_add(bytes);
-        self.sends.push_back(Send { answer_in, client_id, bytes, work: Some(Box::pin(work)), result: None });
-        poll_fn(|context| {
-            self.poll_all(context);
-            Poll::Ready(())
-        })
-        .await;
+        self.sends.begin(async move { Done { sender, bytes, result: work.await } }).await;
     }
 
     /// Puts a send that is refused already behind the others.
-    pub(crate) fn refuse(&mut self, (answer_in, client_id): (Dialect, ClientId), refusal: Refusal) {
-        self.sends.push_back(Send { answer_in, client_id, bytes: 0, work: None, result: Some(Err(refusal)) });
+    pub(crate) fn refuse(&mut self, sender: Sender, refusal: Refusal) {
+        self.sends.push(Done { sender, bytes: 0, result: Err(refusal) });
     }
 
     /// Waits until the oldest is done, for ever if there is none. Takes it, and those behind it that are done too.
     pub(crate) async fn done(&mut self) -> Vec<Done> {
-        poll_fn(|context| {
-            self.poll_all(context);
-            let done = self.sends.iter().take_while(|send| send.result.is_some()).count();
-            let all: Vec<Done> = self.sends.drain(..done).filter_map(Send::into_done).collect();
-            self.bytes = self.sends.iter().map(|send| send.bytes).sum();
-            if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
-        })
-        .await
-    }
-
-    /// In their order, as each takes its place in the store's queue when it is first polled.
-    fn poll_all(&mut self, context: &mut std::task::Context<'_>) {
-        for send in &mut self.sends {
-            if let Some(work) = &mut send.work
-                && let Poll::Ready(result) = work.as_mut().poll(context)
-            {
-                (send.work, send.result) = (None, Some(result));
-            }
+        let mut all = vec![self.sends.next().await];
+        all.extend(std::iter::from_fn(|| self.sends.take_done()));
+        for done in &all {
+            self.bytes = self.bytes.saturating_sub(done.bytes);
         }
+        all
     }
 }

@@ -6,6 +6,7 @@ mod delivery;
 mod handler;
 pub mod import;
 mod in_flight;
+mod in_order;
 pub mod limits;
 mod listener;
 pub mod metrics;

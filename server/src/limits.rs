@@ -94,5 +94,8 @@ pub const SENDS_IN_FLIGHT: usize = 128;
 /// See [`SENDS_IN_FLIGHT`].
 pub const SENDS_IN_FLIGHT_BYTES: usize = 64 * 1024;
 
+/// Chunks of one upload that are on their way to the store while the next one comes.
+pub const UPLOAD_CHUNKS: usize = 4;
+
 /// Chunks of all uploads together that are on their way to the store: bounds what a crowd of uploads holds in memory.
 pub const CHUNKS_IN_FLIGHT: usize = 128;

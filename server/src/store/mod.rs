@@ -288,7 +288,8 @@ pub trait Store: Send + Sync + 'static {
         limits: QueueLimits,
     ) -> Result<(), StoreError>;
 
-    /// Appends a chunk: exactly [`CHUNK_SIZE`] bytes, but for the last. Need not be durable before the enqueue is.
+    /// Appends a chunk: exactly [`CHUNK_SIZE`] bytes, but for the last. Need not be durable before the enqueue is. Of calls
+    /// that go on at the same time, the one that was polled first comes first.
     ///
     /// # Errors
     /// [`StoreError::NoSuchContent`], [`StoreError::Misuse`] for a chunk of another size.

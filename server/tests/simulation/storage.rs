@@ -23,8 +23,8 @@ pub(crate) struct Storage {
     slowness: u64,
     /// Of a thousand calls, how many fail.
     failing: u32,
-    /// Messages take their places in the order in which they were handed over, however long each takes.
-    queueing: tokio::sync::Mutex<()>,
+    /// Messages and chunks take their places in the order in which they were handed over, however long each takes.
+    turns: tokio::sync::Mutex<()>,
     /// Messages that could not be deleted when they had arrived.
     undeleted: Mutex<BTreeSet<u32>>,
 }
@@ -36,7 +36,7 @@ impl Storage {
             dice: Mutex::new(dice),
             slowness,
             failing,
-            queueing: tokio::sync::Mutex::default(),
+            turns: tokio::sync::Mutex::default(),
             undeleted: Mutex::default(),
         }
     }
@@ -56,6 +56,18 @@ impl Storage {
         self.pause().await;
         self.fail()?;
         let done = work.await;
+        self.pause().await;
+        done
+    }
+
+    /// The same, in the order of the calls.
+    async fn in_turn<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let done = {
+            let _turn = self.turns.lock().await;
+            self.pause().await;
+            self.fail()?;
+            work.await
+        };
         self.pause().await;
         done
     }
@@ -136,7 +148,7 @@ impl Store for Storage {
     }
 
     async fn append_chunk(&self, upload: UploadId, chunk: Bytes) -> Result<(), StoreError> {
-        self.perhaps(self.memory.append_chunk(upload, chunk)).await
+        self.in_turn(self.memory.append_chunk(upload, chunk)).await
     }
 
     fn abandon_upload(&self, upload: UploadId) {
@@ -144,15 +156,7 @@ impl Store for Storage {
     }
 
     async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
-        let work = async {
-            let _turn = self.queueing.lock().await;
-            self.pause().await;
-            self.memory.enqueue(message, limits).await
-        };
-        self.fail()?;
-        let done = work.await;
-        self.pause().await;
-        done
+        self.in_turn(self.memory.enqueue(message, limits)).await
     }
 
     async fn pending(
