@@ -14,6 +14,7 @@ use messageu_bench::reference::echo;
 use messageu_bench::report;
 use messageu_bench::scenario::{compare, file, idle, latency, limits, mix, overload, pull, send};
 use messageu_bench::server::{self, Origin};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What MessageU's server does in a second, beside what the machine and other systems do in the same run.
 #[derive(Parser, Debug)]
@@ -89,10 +90,13 @@ fn run(cli: &Cli) -> Result<()> {
     };
     let runtime = builder.enable_all().build().context("the threads cannot be started")?;
     let done = runtime.block_on(async {
+        // Heard from before anything is started: what is, is stopped, and directories removed, as they are dropped here.
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {
             done = perform(cli) => done,
-            // What was started is stopped, and directories removed, as they are dropped here.
-            stopped = tokio::signal::ctrl_c() => stopped.map_err(Into::into).and_then(|()| bail!("stopped")),
+            _ = interrupt.recv() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("told to stop"),
         }
     });
     runtime.shutdown_background();

@@ -20,15 +20,15 @@ const RECIPIENTS: u64 = 50;
 pub enum Table {
     /// The columns of a message and no index beside the row id: the least that a durable queue could do.
     Bare,
-    /// The server's own tables, with the indexes that its bounds and its pulls need.
-    Servers,
+    /// The same with an index by recipient, as a queue needs that has no other way to find what waits for somebody.
+    Indexed,
 }
 
 impl Table {
     const fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
-            Self::Servers => "servers",
+            Self::Indexed => "indexed",
         }
     }
 
@@ -38,7 +38,11 @@ impl Table {
                 "CREATE TABLE messages (ID INTEGER PRIMARY KEY, ToClient BLOB NOT NULL, FromClient BLOB NOT NULL,
                  Type INTEGER NOT NULL, Size INTEGER NOT NULL, Content BLOB NOT NULL)"
             }
-            Self::Servers => include_str!("../../../server/migrations/001_initial.sql"),
+            Self::Indexed => {
+                "CREATE TABLE messages (ID INTEGER PRIMARY KEY, ToClient BLOB NOT NULL, FromClient BLOB NOT NULL,
+                 Type INTEGER NOT NULL, Size INTEGER NOT NULL, Content BLOB NOT NULL);
+                 CREATE INDEX by_recipient ON messages (ToClient, ID)"
+            }
         }
     }
 }

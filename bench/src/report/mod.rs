@@ -160,7 +160,7 @@ async fn one_round(bench: &Bench, options: &Options, log: &mut Log<'_>) -> Resul
     let place = bench.place.clone();
     log.take(spawn_blocking(move || disk::syncs(&place, length / 3)).await??)?;
     for (depth, group) in [(1, CONNECTIONS), (DEPTH, CONNECTIONS * DEPTH)] {
-        for table in [Table::Bare, Table::Servers] {
+        for table in [Table::Bare, Table::Indexed] {
             let place = bench.place.clone();
             let commits = move || sqlite::commits(&place, table, group, SIZE, length);
             log.take(spawn_blocking(commits).await??)?;

@@ -45,7 +45,7 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Vec<Record>> {
     let (groups, size, copied) = (options.group.clone(), options.size, options.copy_mib << 20);
     let mut records = tokio::task::spawn_blocking(move || -> Result<_> {
         let mut records = vec![disk::syncs(&place, length)?];
-        for table in [Table::Bare, Table::Servers] {
+        for table in [Table::Bare, Table::Indexed] {
             for group in &groups {
                 records.push(sqlite::commits(&place, table, *group, size, length)?);
             }
