@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::account::connect;
+use crate::account::connect_from_anywhere;
 use crate::record::Record;
 use crate::statistics::Times;
 
@@ -304,7 +304,7 @@ pub async fn connect_each<R: Replies>(
 }
 
 async fn once<R: Replies>(address: SocketAddr, request: &[u8], replies: &R) -> Result<bool> {
-    let mut stream = connect(address).await?;
+    let mut stream = connect_from_anywhere(address).await?;
     stream.write_all(request).await?;
     let mut buffer = BytesMut::with_capacity(256);
     loop {
