@@ -113,16 +113,9 @@ pub(crate) fn recognise_front(
     pin: Pin,
 ) -> Result<Option<Front>, WireError> {
     let Some(&[version, first, second]) = bytes.get(16..FAMILY_SHOWS) else { return Ok(None) };
-    let code_fits = |dialect: &Dialect| operation_of(*dialect, version, first, second).is_some();
-    let mut candidates: Vec<Dialect> = pin.dialects().filter(code_fits).collect();
-    if candidates.is_empty() {
-        return Err(WireError::Unrecognised { found: [version, first, second] });
-    }
-    // What is remembered of the sender goes first; then the plain layout, then the others.
-    candidates.sort_by_key(|dialect| (Some(dialect.profile) != hint, dialect.profile.recognised_by));
     let mut deviating = None;
     let mut wrong = None;
-    for dialect in candidates.iter().copied().filter(|dialect| front_tells(*dialect, hint, pin)) {
+    for dialect in candidates(hint, pin).filter(|dialect| front_tells(*dialect, hint, pin)) {
         let Some(operation) = operation_of(dialect, version, first, second) else { continue };
         match read_front(bytes, dialect, operation, pin)? {
             // What is known to deviate is whole, and no other reading of it can be right.
@@ -147,6 +140,17 @@ pub(crate) fn recognise_front(
         Some(front) => Ok(Some(front)),
         None => Err(wrong.unwrap_or(WireError::Unrecognised { found: [version, first, second] })),
     }
+}
+
+/// The dialects that a request may be in, in the order in which they are tried: what is remembered of the sender goes
+/// first; then the plain layout, then the others.
+fn candidates(hint: Option<&'static Profile>, pin: Pin) -> impl Iterator<Item = Dialect> {
+    let remembered = move |dialect: &Dialect| Some(dialect.profile) == hint;
+    let others =
+        [RecognisedBy::Default, RecognisedBy::Bytes, RecognisedBy::Pin].into_iter().flat_map(move |by| {
+            pin.dialects().filter(move |dialect| !remembered(dialect) && dialect.profile.recognised_by == by)
+        });
+    pin.dialects().filter(remembered).chain(others)
 }
 
 /// Whether bytes begin with the header of a client that has no id: 16 zeros, a known version and a code.
