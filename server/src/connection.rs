@@ -14,6 +14,7 @@ use messageu_wire::operation::pull_messages::EntryHead;
 use messageu_wire::operation::{list_clients, pull_messages, send_message};
 use messageu_wire::operations::{Operation, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -149,6 +150,8 @@ impl<T: Transport> Connection<T> {
             self.request_since = self.reader.is_inside_request().then(Instant::now);
             self.request_bytes = 0;
             self.quiet_since = Instant::now();
+            // Whoever has much to say lets others in between.
+            consume_budget().await;
             if dialect.profile.closes || self.shutdown.is_cancelled() {
                 return self.settle().await.err().unwrap_or(End::Finished);
             }
