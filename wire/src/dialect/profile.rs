@@ -79,7 +79,7 @@ pub enum VersionCoding {
 }
 
 /// How a server comes to know that a client speaks a profile, the plain one first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RecognisedBy {
     /// It is the family without quirks: what is left when nothing else fits.
     Default,
