@@ -96,7 +96,11 @@ fn run(cli: &Cli) -> Result<()> {
         tokio::select! {
             done = perform(cli) => done,
             _ = interrupt.recv() => bail!("interrupted"),
-            _ = terminate.recv() => bail!("told to stop"),
+            // That is how the bare server ends.
+            _ = terminate.recv() => match cli.command {
+                Command::EchoServer(_) => Ok(()),
+                _ => bail!("told to stop"),
+            },
         }
     });
     runtime.shutdown_background();

@@ -122,19 +122,23 @@ pub fn processor_seconds(process: u32) -> Result<f64> {
     Ok(ticks / a_second as f64)
 }
 
-/// Lets this process, and those that it starts, have so many open files.
-///
-/// # Errors
-/// When the system grants fewer.
-pub fn allow_files(wanted: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
+/// Lets this process, and those that it starts, have so many open files, or as many as the system grants; how many.
+#[must_use]
+pub fn allow_files(wanted: u64) -> u64 {
+    let granted = || getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if granted() < wanted {
+        // Raising the maximum, too, is for administrators alone.
+        let raised = setrlimit(
+            Resource::Nofile,
+            Rlimit { current: Some(wanted), maximum: maximum.map(|maximum| maximum.max(wanted)) },
+        );
+        if raised.is_err() {
+            // Should this fail as well, there is what there was.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        }
     }
-    let maximum = limit.maximum.map(|most| most.max(wanted));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).with_context(|| {
-        format!("{wanted} open files are needed, and the system grants {:?} (ulimit -Hn)", limit.maximum)
-    })
+    granted()
 }
 
 #[cfg(test)]

@@ -46,11 +46,21 @@ impl Options {
 /// Measures the server's memory with nobody there, with silent newcomers, and after each has made one request.
 ///
 /// # Errors
-/// When the system does not allow so many connections, or the server does not take them.
+/// When the server does not take the connections, or the system allows hardly any.
 pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
-    let wanted = u64::try_from(options.connections)?;
-    allow_files(wanted + OTHER_FILES)?;
-    let clients = (wanted + OTHER_FILES).to_string();
+    let (count, files) = (options.connections, u64::try_from(options.connections)? + OTHER_FILES);
+    let granted = allow_files(files);
+    let count = match usize::try_from(files.saturating_sub(granted))? {
+        0 => count,
+        missing => {
+            let fewer = count.saturating_sub(missing);
+            eprintln!(
+                "\n!!! the system grants {granted} open files (ulimit -Hn): {fewer} CONNECTIONS INSTEAD OF {count}\n"
+            );
+            fewer
+        }
+    };
+    let clients = files.to_string();
     let flags = ["--max-clients", &clients, "--idle-time", "86400"];
     let server = Server::start_with(&bench.origin, &bench.place, options.store, &flags)?;
     let accounts = register(server.address, DIALECT, 1).await?;
@@ -60,9 +70,9 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
     tokio::time::sleep(SETTLING).await;
     let before = server.memory()?;
 
-    let mut streams = Vec::with_capacity(options.connections);
-    while streams.len() < options.connections {
-        streams.extend(several(&server, AT_ONCE.min(options.connections - streams.len())).await?);
+    let mut streams = Vec::with_capacity(count);
+    while streams.len() < count {
+        streams.extend(several(&server, AT_ONCE.min(count - streams.len())).await?);
     }
     // One more is answered only after all before it were accepted.
     drop(ask_on_all(several(&server, 1).await?, account).await?);
@@ -72,7 +82,7 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
     tokio::time::sleep(SETTLING).await;
     let served = server.memory()?;
     let each = |after: Memory| after.resident.saturating_sub(before.resident) as f64 / streams.len() as f64;
-    Ok(Record::new(options.name())
+    Ok(Record::new(Options { connections: count, ..options.clone() }.name())
         .with("KiB each, silent", each(silent))
         .with("KiB each, after a request", each(served))
         .with("KiB of the server alone", before.resident as f64)
