@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use messageu_bench::bench::Bench;
 use messageu_bench::place::Place;
-use messageu_bench::record::{Run, machine};
+use messageu_bench::record::{Run, machine, say};
 use messageu_bench::reference::echo;
 use messageu_bench::report;
 use messageu_bench::scenario::{compare, file, idle, latency, limits, mix, overload, pull, send};
@@ -140,7 +140,7 @@ async fn perform(cli: &Cli) -> Result<()> {
         Command::EchoServer(_) => Vec::new(),
     };
     for record in &records {
-        println!("{record}");
+        say(record)?;
     }
     run.records.extend(records);
     cli.json.as_deref().map_or(Ok(()), |path| run.save(path))

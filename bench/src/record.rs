@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -61,6 +62,14 @@ impl fmt::Display for Record {
         }
         Ok(())
     }
+}
+
+/// Prints a line; nobody may be reading it any more.
+///
+/// # Errors
+/// When that is so.
+pub fn say(what: impl fmt::Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{what}").context("nobody reads the output")
 }
 
 /// A figure with as many digits as mean something, and thousands apart.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::task::spawn_blocking;
 
 use crate::bench::Bench;
-use crate::record::{Record, Run};
+use crate::record::{Record, Run, say};
 use crate::reference::sqlite::{self, Table};
 use crate::reference::{disk, loopback};
 use crate::scenario::compare::System;
@@ -92,8 +92,7 @@ pub async fn run(bench: &Bench, options: &Options, save: Option<&Path>, run: &mu
             .with_context(|| format!("{} has no {BEGIN} and {END}", document.display()))?;
         std::fs::write(document, text)?;
     }
-    println!("{report}\nwritten to {}", path.display());
-    Ok(())
+    say(format_args!("{report}\nwritten to {}", path.display()))
 }
 
 /// Puts a table where a document wants it.
@@ -112,7 +111,7 @@ struct Log<'a> {
 
 impl Log<'_> {
     fn take(&mut self, record: Record) -> Result<()> {
-        println!("{record}");
+        say(&record)?;
         self.run.records.push(Record { round: self.round, ..record });
         self.save.map_or(Ok(()), |path| self.run.save(path))
     }

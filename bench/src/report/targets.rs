@@ -249,6 +249,18 @@ pub fn all() -> Vec<Target> {
             AtLeast(0.8),
         ),
         target(
+            "Sends into a long queue: slowest tenth to fastest",
+            ("queue sqlite", "in: slowest to fastest"),
+            None,
+            AtLeast(0.5),
+        ),
+        target(
+            "Pulls from a long queue: slowest tenth to fastest",
+            ("queue sqlite", "out: slowest to fastest"),
+            None,
+            AtLeast(0.5),
+        ),
+        target(
             "Pulls from a long queue: last tenth to first",
             ("queue sqlite", "out: last to first"),
             None,

@@ -14,7 +14,7 @@ use crate::peer::mosquitto::{self, Mosquitto};
 use crate::peer::postgres::{self, Postgres};
 use crate::peer::python::{self, Python};
 use crate::peer::redis::{self, Redis};
-use crate::record::{Record, Run};
+use crate::record::{Record, Run, say};
 use crate::scenario::send;
 use crate::server::Store;
 
@@ -92,7 +92,7 @@ pub async fn run(bench: &Bench, options: &Options, run: &mut Run) -> Result<()> 
     for round in 0..options.rounds {
         for system in systems {
             for record in one(bench, options, *system, run).await? {
-                println!("{record}");
+                say(&record)?;
                 run.records.push(Record { round, ..record });
             }
         }

@@ -10,6 +10,7 @@ use crate::bench::Bench;
 use crate::load::{Ready, Ring, Window, keep_in_flight};
 use crate::record::Record;
 use crate::server::Store;
+use crate::statistics::Spread;
 
 /// Parts of the queue whose rates are compared.
 const PARTS: u64 = 10;
@@ -123,8 +124,14 @@ fn record(options: &Options, sending: &[f64], taken: &[(u64, f64)]) -> Record {
         .with("out: first tenth a second", first_out)
         .with("out: last tenth a second", last_out)
         .with("out: last to first", last_out / first_out)
+        .with("in: slowest to fastest", slowest_to_fastest(sending))
+        .with("out: slowest to fastest", slowest_to_fastest(&rates))
         .with_series("in a second, by tenths", parts(sending))
         .with_series("out a second, by tenths", parts(&rates))
+}
+
+fn slowest_to_fastest(rates: &[f64]) -> f64 {
+    Spread::of(rates.iter().copied()).map_or(0.0, |spread| spread.least / spread.most)
 }
 
 /// The rate of each tenth, as near as the pulls go.
