@@ -76,6 +76,12 @@ pub(crate) struct Options {
     /// Serve the classic dialects on addresses that are not loopback, knowing that they do not protect their users.
     #[arg(long, env = "MESSAGEU_LEGACY", num_args = 0..=1, default_missing_value = "true")]
     legacy: Option<bool>,
+    /// Answer over HTTP, for whoever runs the server: /metrics, /healthz, /readyz, and a page to look at.
+    #[arg(long, env = "MESSAGEU_ADMIN", value_name = "ADDR:PORT")]
+    admin: Option<SocketAddr>,
+    /// Do so on an address that is not loopback too, where whoever reaches it sees how much is going on.
+    #[arg(long, env = "MESSAGEU_INSECURE_ADMIN", num_args = 0..=1, default_missing_value = "true")]
+    insecure_admin: Option<bool>,
     /// The directory that files are in. [default: the working directory]
     #[arg(long, env = "MESSAGEU_DATA", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
@@ -204,7 +210,7 @@ macro_rules! or {
 
 impl Options {
     fn or(self, file: Self) -> Self {
-        or!(self, file: listen, port, legacy, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
+        or!(self, file: listen, port, legacy, admin, insecure_admin, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
             recipient_messages, recipient_bytes, max_content, min_free_disk, request_time, min_rate, idle_time,
             session_idle_time, pull_grace, shutdown_time, log_format, log)
     }
@@ -269,6 +275,19 @@ impl Options {
             );
         }
         Ok(listen)
+    }
+
+    /// Where to answer whoever runs the server, refusing what would tell others without their knowledge.
+    pub(crate) fn admin(&self) -> Result<Option<SocketAddr>> {
+        if let Some(address) = self.admin.filter(|address| !address.ip().is_loopback())
+            && !self.insecure_admin.unwrap_or_default()
+        {
+            bail!(
+                "{address} is not a loopback address, and whoever reached it would see how much is going on here: \
+                 if that is what you want, say so with --insecure-admin; otherwise use 127.0.0.1 for --admin"
+            );
+        }
+        Ok(self.admin)
     }
 
     pub(crate) fn limits(&self) -> Result<Limits> {

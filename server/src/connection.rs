@@ -194,7 +194,7 @@ impl<T: Transport> Connection<T> {
         let Sender { dialect, client_id } = sender;
         let operation = received.request.operation();
         let result = self.answer(received).await?;
-        self.relay.metrics.count_request(operation, result.is_err());
+        self.relay.metrics.count_request(operation, result.as_ref().err().map(Refusal::reason));
         match result {
             Ok(()) => Ok(()),
             Err(refusal) => {
@@ -305,7 +305,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn deadline(&self) -> Instant {
-        let limits = &self.relay.limits;
+        let limits = self.relay.limits();
         match self.request_since {
             Some(since) => since + limits.time_for(self.request_bytes),
             None if self.served => self.quiet_since + limits.session_idle,
@@ -371,7 +371,9 @@ impl<T: Transport> Connection<T> {
     async fn answer_sends(&mut self, sends: Vec<Done>) -> Result<(), End> {
         let mut answers = Vec::new();
         for Done { sender: Sender { dialect, client_id }, result, .. } in sends {
-            self.relay.metrics.count_request(Operation::SendMessage, result.is_err());
+            self.relay
+                .metrics
+                .count_request(Operation::SendMessage, result.as_ref().err().map(Refusal::reason));
             let answer = match result {
                 Ok(Outcome::Answer(response)) => dialect.encode_response(&response, client_id),
                 Ok(Outcome::Roster(_) | Outcome::Mail(_)) => None,
@@ -603,7 +605,7 @@ impl<T: Transport> Connection<T> {
     /// Writes, as slowly as the limits let the peer take it.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         for piece in bytes.chunks(WRITE_SIZE) {
-            let time = self.relay.limits.time_for(u64::try_from(piece.len()).unwrap_or(0));
+            let time = self.relay.limits().time_for(u64::try_from(piece.len()).unwrap_or(0));
             match timeout(time, self.stream.write_all(piece)).await {
                 Ok(written) => written?,
                 Err(_) => return Err(End::Broken("takes its answer too slowly".into())),
@@ -648,7 +650,7 @@ impl<T: Transport> Connection<T> {
     /// Ends the connection so that the last answer reaches the peer: a close with unread bytes would be a reset.
     async fn linger(&mut self) {
         let _ = self.stream.shutdown().await;
-        let deadline = Instant::now() + self.relay.limits.pull_grace;
+        let deadline = Instant::now() + self.relay.limits().pull_grace;
         let mut scrap = [0; READ_SIZE];
         let mut left = LINGER;
         while let Ok(Ok(read @ 1..)) = timeout_at(deadline, self.stream.read(&mut scrap)).await {
@@ -694,7 +696,8 @@ impl<'a> Upload<'a> {
         from: ClientId,
     ) -> Result<Self, StoreError> {
         // Asked now, so that what has no room is not taken in first.
-        relay.store.check_room(send.to, from, send.size, relay.limits.queue).await?;
+        let limits = relay.limits().queue;
+        relay.store.check_room(send.to, from, send.size, limits).await?;
         let id = relay.store.begin_upload(send.to, send.size).await?;
         Ok(Self { relay, id: Some(id), chunk: BytesMut::new(), chunks: InOrder::default() })
     }

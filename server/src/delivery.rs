@@ -47,8 +47,8 @@ impl Delivery {
     ) -> Option<Self> {
         let now = Instant::now();
         let outstanding = stream.unacknowledged().unwrap_or_default();
-        let verdict_at = now + relay.limits.pull_grace;
-        let give_up_at = verdict_at + relay.limits.time_for(outstanding.unwrap_or_default().into());
+        let verdict_at = now + relay.limits().pull_grace;
+        let give_up_at = verdict_at + relay.limits().time_for(outstanding.unwrap_or_default().into());
         let Mail { to, messages, turn } = mail;
         let sequences: Vec<Sequence> = messages.iter().map(|message| message.sequence).collect();
         let delivery = Self { to, sequences, turn, spoke_early, no_mail: 0, verdict_at, give_up_at };
@@ -107,7 +107,7 @@ impl Delivery {
         match self.is_acknowledged(stream) {
             Ok(true) => self.arrived(relay).await,
             Ok(false) if Instant::now() < self.give_up_at => {
-                self.verdict_at = Instant::now() + relay.limits.pull_grace;
+                self.verdict_at = Instant::now() + relay.limits().pull_grace;
                 return Ok(Some(self));
             }
             Ok(false) => {

@@ -1,6 +1,7 @@
 //! The MessageU server: it takes messages, keeps them until they have arrived, and cannot read them.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod connection;
 mod delivery;
 mod handler;
@@ -29,7 +30,7 @@ pub use transport::Transport;
 /// What is in flight has the limits' time for shutting down; then the store is closed whatever is left.
 pub async fn run(listeners: Vec<Listener>, relay: Arc<Relay>, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
-    let seats = listener::Seats::new(relay.limits.clients, relay.limits.clients_per_ip);
+    let seats = listener::Seats::new(Arc::clone(&relay));
     for listener in listeners {
         let accepting =
             listener.accept(Arc::clone(&relay), Arc::clone(&seats), shutdown.clone(), connections.clone());
@@ -37,7 +38,7 @@ pub async fn run(listeners: Vec<Listener>, relay: Arc<Relay>, shutdown: Cancella
     }
     shutdown.cancelled().await;
     connections.close();
-    if tokio::time::timeout(relay.limits.shutdown, connections.wait()).await.is_err() {
+    if tokio::time::timeout(relay.limits().shutdown, connections.wait()).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "stopping without waiting any longer for what is in flight"

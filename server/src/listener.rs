@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use messageu_wire::fields::ClientId;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -158,7 +158,7 @@ impl Listener {
         shutdown: CancellationToken,
         tracker: TaskTracker,
     ) {
-        let mut resting = false;
+        let mut accepting = Accepting::new(&relay);
         let mut spare = SpareDescriptor::new();
         loop {
             let accepted = tokio::select! {
@@ -168,10 +168,9 @@ impl Listener {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if !resting {
+                    if accepting.set(false) {
                         tracing::error!(%error, "cannot accept connections for the moment");
                     }
-                    resting = true;
                     if spare.turn_away(&self.socket, self.pin) {
                         Metrics::count(&relay.metrics.turned_away);
                     } else {
@@ -180,7 +179,7 @@ impl Listener {
                     continue;
                 }
             };
-            resting = false;
+            accepting.set(true);
             Metrics::count(&relay.metrics.connections);
             if let Err(error) = prepare(&stream) {
                 tracing::debug!(%peer, %error, "lost before it began");
@@ -201,6 +200,36 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Whether a listener accepts, for all to see, until it is dropped.
+struct Accepting<'a> {
+    listening: &'a AtomicU64,
+    now: bool,
+}
+
+impl<'a> Accepting<'a> {
+    fn new(relay: &'a Relay) -> Self {
+        let mut accepting = Self { listening: &relay.metrics.listening, now: false };
+        accepting.set(true);
+        accepting
+    }
+
+    /// Returns what it was before.
+    fn set(&mut self, now: bool) -> bool {
+        match (self.now, now) {
+            (false, true) => _ = self.listening.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.listening.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+        std::mem::replace(&mut self.now, now)
+    }
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.set(false);
     }
 }
 
@@ -246,41 +275,40 @@ fn site(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// How many connections there may be at once, in all and from one address.
-#[derive(Debug)]
+/// How many connections there are, in all and from one address: never more than the limits allow when one begins.
 pub(crate) struct Seats {
-    all: Arc<Semaphore>,
-    per_ip: usize,
+    relay: Arc<Relay>,
     by_ip: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// The right to a connection, until it is dropped.
-#[derive(Debug)]
 pub(crate) struct Seat {
-    _one_of_all: OwnedSemaphorePermit,
     seats: Arc<Seats>,
     ip: Option<IpAddr>,
 }
 
 impl Seats {
-    pub(crate) fn new(all: usize, per_ip: usize) -> Arc<Self> {
-        let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { all, per_ip, by_ip: Mutex::default() })
+    pub(crate) fn new(relay: Arc<Relay>) -> Arc<Self> {
+        Arc::new(Self { relay, by_ip: Mutex::default() })
     }
 
     /// A seat for a peer; all peers on this machine's own loopback count as many.
     fn take(self: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
-        let one_of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let ip = Some(site(ip.to_canonical())).filter(|ip| !ip.is_loopback());
-        if let Some(ip) = ip {
+        let limits = self.relay.limits();
+        let most = u64::try_from(limits.clients).unwrap_or(u64::MAX);
+        let one_more = |open| (open < most).then_some(open + 1);
+        self.relay.metrics.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        let mut seat = Seat { seats: Arc::clone(self), ip: None };
+        if let Some(ip) = Some(site(ip.to_canonical())).filter(|ip| !ip.is_loopback()) {
             let mut by_ip = self.by_ip();
             let taken = by_ip.entry(ip).or_default();
-            if *taken >= self.per_ip {
+            if *taken >= limits.clients_per_ip {
                 return None;
             }
             *taken += 1;
+            seat.ip = Some(ip);
         }
-        Some(Seat { _one_of_all: one_of_all, seats: Arc::clone(self), ip })
+        Some(seat)
     }
 
     fn by_ip(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -290,6 +318,7 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.seats.relay.metrics.open.fetch_sub(1, Ordering::Relaxed);
         let Some(ip) = self.ip else { return };
         let mut by_ip = self.seats.by_ip();
         if let Some(taken) = by_ip.get_mut(&ip) {
@@ -303,7 +332,17 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{ListenAddress, Seats};
+    use crate::Relay;
+    use crate::limits::Limits;
+    use crate::store::memory::MemoryStore;
+
+    fn seats(clients: usize, clients_per_ip: usize) -> Arc<Seats> {
+        let limits = Limits { clients, clients_per_ip, ..Limits::default() };
+        Seats::new(Arc::new(Relay::new(Arc::new(MemoryStore::new()), limits, None)))
+    }
 
     #[test]
     fn a_listen_address_reads_back_as_it_prints() {
@@ -332,7 +371,7 @@ mod tests {
 
     #[test]
     fn one_address_gets_its_share_of_seats_and_gives_them_back() {
-        let seats = Seats::new(10, 2);
+        let seats = seats(10, 2);
         let address = "192.0.2.1".parse().unwrap();
         let first = seats.take(address).unwrap();
         let _second = seats.take(address).unwrap();
@@ -342,8 +381,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_lowered_leaves_those_who_are_seated_and_lets_nobody_in() {
+        let seats = seats(2, 2);
+        let address = "192.0.2.1".parse().unwrap();
+        let taken = (seats.take(address).unwrap(), seats.take(address).unwrap());
+        seats.relay.set_limits(Limits { clients: 1, ..Limits::default() });
+        assert!(seats.take(address).is_none());
+        drop(taken.0);
+        assert!(seats.take(address).is_none());
+        drop(taken.1);
+        assert!(seats.take(address).is_some());
+    }
+
+    #[test]
     fn loopback_has_no_share_but_counts_to_all() {
-        let seats = Seats::new(3, 1);
+        let seats = seats(3, 1);
         let loopback = "127.0.0.1".parse().unwrap();
         let taken: Vec<_> = (0..4).map(|_| seats.take(loopback)).collect();
         assert_eq!(taken.iter().filter(|seat| seat.is_some()).count(), 3);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use config::{Cli, Command, Database, LogFormat, Options};
+use messageu_server::admin::Admin;
 use messageu_server::import::{ImportFailure, ImportReport, import_classic};
 use messageu_server::store::Store;
 use messageu_server::store::memory::MemoryStore;
@@ -97,6 +98,12 @@ async fn serve(options: &Options) -> Result<()> {
         })?;
         listeners.push(listener);
     }
+    let admin = match options.admin()? {
+        Some(address) => Some(Admin::bind(address).await.with_context(|| {
+            format!("cannot listen on {address} (something else there? choose another with --admin)")
+        })?),
+        None => None,
+    };
     let store = open_store(options)?;
     let disk = match options.database()? {
         Database::Memory => None,
@@ -107,9 +114,15 @@ async fn serve(options: &Options) -> Result<()> {
     for listener in &listeners {
         println!("ready {}", listener.local_address()?);
     }
+    if let Some(admin) = &admin {
+        println!("admin {}", admin.local_address()?);
+    }
     std::io::stdout().flush()?;
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, shutdown.clone()));
+    if let Some(admin) = admin {
+        tokio::spawn(admin.serve(Arc::clone(&relay), listeners.len(), shutdown.clone()));
+    }
     run(listeners, relay, shutdown).await;
     Ok(())
 }

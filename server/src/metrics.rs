@@ -1,4 +1,4 @@
-//! What the server counts.
+//! What the server counts. Nothing here tells of anybody in particular: no names, ids, addresses or contents.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use messageu_wire::dialect::Deviation;
 use messageu_wire::operations::Operation;
 
-/// Counters since the start. They only rise.
+/// Counters since the start, which only rise, and a few measures of what is there now.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// Listeners that can accept connections now.
+    pub listening: AtomicU64,
+    /// Connections there are now.
+    pub open: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
     /// Connections turned away because there were too many.
@@ -19,26 +23,73 @@ pub struct Metrics {
     pub not_arrived: AtomicU64,
     answered: Counters<Operation>,
     refused: Counters<Operation>,
+    reasons: Counters<Reason>,
     deviations: Counters<Deviation>,
+}
+
+/// Why a request was refused, as far as it is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// The header's id is nobody's.
+    UnknownAsker,
+    /// The id asked for is nobody's.
+    UnknownTarget,
+    /// Somebody else has the name.
+    NameTaken,
+    /// The request asks for what cannot be, or not by whoever asks.
+    Invalid,
+    /// The content is larger than is accepted here.
+    ContentTooLarge,
+    /// As much waits as may.
+    QueueFull,
+    /// The disk is almost full.
+    DiskFull,
+    /// What was asked for is gone, or too much for one answer.
+    NotAvailable,
+    /// The storage failed.
+    StorageFailed,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::UnknownAsker,
+        Self::UnknownTarget,
+        Self::NameTaken,
+        Self::Invalid,
+        Self::ContentTooLarge,
+        Self::QueueFull,
+        Self::DiskFull,
+        Self::NotAvailable,
+        Self::StorageFailed,
+    ];
+
+    /// Its name, as monitoring shows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownAsker => "unknown_asker",
+            Self::UnknownTarget => "unknown_target",
+            Self::NameTaken => "name_taken",
+            Self::Invalid => "invalid",
+            Self::ContentTooLarge => "content_too_large",
+            Self::QueueFull => "queue_full",
+            Self::DiskFull => "disk_full",
+            Self::NotAvailable => "not_available",
+            Self::StorageFailed => "storage_failed",
+        }
+    }
 }
 
 /// A counter for each of a few values.
 #[derive(Debug)]
 struct Counters<K>(BTreeMap<K, AtomicU64>);
 
-impl Default for Counters<Operation> {
-    fn default() -> Self {
-        Self(Operation::ALL.iter().map(|operation| (*operation, AtomicU64::new(0))).collect())
-    }
-}
-
-impl Default for Counters<Deviation> {
-    fn default() -> Self {
-        Self(Deviation::ALL.iter().map(|deviation| (*deviation, AtomicU64::new(0))).collect())
-    }
-}
-
 impl<K: Ord> Counters<K> {
+    fn of(keys: impl IntoIterator<Item = K>) -> Self {
+        Self(keys.into_iter().map(|key| (key, AtomicU64::new(0))).collect())
+    }
+
     fn count(&self, key: &K) {
         if let Some(counter) = self.0.get(key) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -50,6 +101,24 @@ impl<K: Ord> Counters<K> {
     }
 }
 
+impl Default for Counters<Operation> {
+    fn default() -> Self {
+        Self::of(Operation::ALL.iter().copied())
+    }
+}
+
+impl Default for Counters<Reason> {
+    fn default() -> Self {
+        Self::of(Reason::ALL)
+    }
+}
+
+impl Default for Counters<Deviation> {
+    fn default() -> Self {
+        Self::of(Deviation::ALL)
+    }
+}
+
 impl Metrics {
     /// Counts one of anything.
     pub fn count(counter: &AtomicU64) {
@@ -57,8 +126,14 @@ impl Metrics {
     }
 
     /// Counts a request by how it ended.
-    pub fn count_request(&self, operation: Operation, refused: bool) {
-        if refused { self.refused.count(&operation) } else { self.answered.count(&operation) }
+    pub fn count_request(&self, operation: Operation, refused: Option<Reason>) {
+        match refused {
+            None => self.answered.count(&operation),
+            Some(reason) => {
+                self.refused.count(&operation);
+                self.reasons.count(&reason);
+            }
+        }
     }
 
     /// Counts a wrong size that was let pass.
@@ -78,6 +153,12 @@ impl Metrics {
         (self.answered.read(&operation), self.refused.read(&operation))
     }
 
+    /// Requests that were refused for a reason.
+    #[must_use]
+    pub fn refusals(&self, reason: Reason) -> u64 {
+        self.reasons.read(&reason)
+    }
+
     /// Writes all counters to the log.
     pub fn log(&self) {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -92,6 +173,11 @@ impl Metrics {
             let (answered, refused) = self.requests(*operation);
             if answered + refused > 0 {
                 tracing::info!(operation = operation.name(), answered, refused, "served");
+            }
+        }
+        for reason in Reason::ALL {
+            if self.refusals(reason) > 0 {
+                tracing::info!(reason = reason.name(), times = self.refusals(reason), "refused");
             }
         }
         for deviation in Deviation::ALL {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use messageu_wire::dialect::{Profile, RecognisedBy};
 use messageu_wire::fields::ClientId;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
@@ -19,11 +20,10 @@ use crate::store::{Client, Store, StoreError};
 pub struct Relay {
     /// Clients and waiting messages.
     pub store: Arc<dyn Store>,
-    /// What peers are granted.
-    pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) chunks_in_flight: Semaphore,
+    limits: ArcSwap<Limits>,
     pulls: Mutex<HashMap<ClientId, Gate>>,
     disk: Option<PathBuf>,
     disk_had_room: AtomicBool,
@@ -36,14 +36,25 @@ impl Relay {
     pub fn new(store: Arc<dyn Store>, limits: Limits, disk: Option<PathBuf>) -> Self {
         Self {
             store,
-            limits,
             metrics: Metrics::default(),
             chunks_in_flight: Semaphore::new(CHUNKS_IN_FLIGHT),
+            limits: ArcSwap::from_pointee(limits),
             pulls: Mutex::default(),
             disk,
             disk_had_room: AtomicBool::new(true),
             deletions: AtomicU64::new(0),
         }
+    }
+
+    /// What peers are granted, as it is now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        **self.limits.load()
+    }
+
+    /// Grants something else from now on, to those who are connected too.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// The client that an id on the wire names. An id that nobody has, but that is 16 hexadecimal digits, may be the
@@ -104,7 +115,7 @@ impl Relay {
     /// lost, and nobody who takes mail slowly keeps its owner from it.
     pub(crate) async fn begin_pull(self: &Arc<Self>, client: ClientId) -> PullTurn {
         let Gate { lock, since } = self.gates().entry(client).or_insert_with(Gate::new).clone();
-        let until = since + 2 * self.limits.pull_grace;
+        let until = since + 2 * self.limits().pull_grace;
         let entered = match Arc::clone(&lock).try_lock_owned() {
             Ok(guard) => Ok(guard),
             Err(_) => tokio::time::timeout_at(until, Arc::clone(&lock).lock_owned()).await,
@@ -139,23 +150,36 @@ impl Relay {
     /// A disk that cannot be asked counts as having room: the store will say if it has not.
     #[must_use]
     pub fn disk_has_room(&self, bytes: u64) -> bool {
-        let disk = self.disk.as_ref().and_then(|disk| rustix::fs::statvfs(disk).ok());
-        // One that claims to have no blocks at all does not count them.
-        let Some(disk) = disk.filter(|disk| disk.f_blocks > 0) else {
-            return true;
-        };
-        let percent = disk.f_blocks.saturating_mul(disk.f_frsize) / 100;
-        let reserve = percent.saturating_mul(self.limits.free_disk_percent.into()).min(MOST_FREE_DISK);
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize).saturating_add(self.store.reusable_bytes());
+        let Some(Disk { free, reserve, .. }) = self.disk() else { return true };
+        let free = free.saturating_add(self.store.reusable_bytes());
         let has_room = free >= reserve.saturating_add(bytes);
         if self.disk_had_room.swap(has_room, Ordering::Relaxed) && !has_room {
             tracing::error!(
-                percent = self.limits.free_disk_percent,
+                percent = self.limits().free_disk_percent,
                 "the disk is almost full: messages are refused until there is room (--min-free-disk)"
             );
         }
         has_room
     }
+
+    /// The disk that the store is on, if it is on one that can be asked.
+    pub(crate) fn disk(&self) -> Option<Disk> {
+        let disk = rustix::fs::statvfs(self.disk.as_ref()?).ok()?;
+        // One that claims to have no blocks at all does not count them.
+        let size = Some(disk.f_blocks.saturating_mul(disk.f_frsize)).filter(|size| *size > 0)?;
+        let reserve = (size / 100).saturating_mul(self.limits().free_disk_percent.into()).min(MOST_FREE_DISK);
+        Some(Disk { size, free: disk.f_bavail.saturating_mul(disk.f_frsize), reserve })
+    }
+}
+
+/// Bytes of the disk that the store is on.
+pub(crate) struct Disk {
+    /// All there are.
+    pub(crate) size: u64,
+    /// Those that nobody uses.
+    pub(crate) free: u64,
+    /// Those that have to stay free.
+    pub(crate) reserve: u64,
 }
 
 /// Lets one pull of a client in at a time.

@@ -9,6 +9,7 @@ use messageu_wire::message::MessageType;
 use messageu_wire::operations::{Request, Response};
 use thiserror::Error;
 
+use crate::metrics::Reason;
 use crate::relay::{PullTurn, Relay};
 use crate::store::{Client, Content, RosterExtent, Sequence, StoreError};
 
@@ -99,6 +100,25 @@ pub(crate) enum Refusal {
     /// What the store refuses.
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+impl Refusal {
+    /// What it is counted as.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::UnknownAsker => Reason::UnknownAsker,
+            Self::UnknownTarget | Self::Store(StoreError::UnknownClient(_)) => Reason::UnknownTarget,
+            Self::Store(StoreError::NameTaken) => Reason::NameTaken,
+            Self::Name(_) | Self::UnknownType | Self::NotDeletable => Reason::Invalid,
+            Self::ContentTooLarge => Reason::ContentTooLarge,
+            Self::Store(StoreError::QueueFull(_)) => Reason::QueueFull,
+            Self::DiskFull => Reason::DiskFull,
+            Self::TooLarge | Self::Store(StoreError::NoSuchContent) => Reason::NotAvailable,
+            Self::Store(StoreError::Storage(_) | StoreError::IdTaken | StoreError::Misuse(_)) => {
+                Reason::StorageFailed
+            }
+        }
+    }
 }
 
 macro_rules! declare {

@@ -20,7 +20,7 @@ pub(crate) async fn check(
     if !request.kind.is_known() {
         return Err(Refusal::UnknownType);
     }
-    if request.size > relay.limits.content {
+    if request.size > relay.limits().content {
         return Err(Refusal::ContentTooLarge);
     }
     if !relay.disk_has_room(request.size.into()) {
@@ -42,7 +42,8 @@ pub(super) async fn handle(
         Content::Inline(_) => None,
     };
     let message = NewMessage { to, from: asker.known()?, kind, content };
-    let enqueued = relay.store.enqueue(message, relay.limits.queue).await;
+    let limits = relay.limits().queue;
+    let enqueued = relay.store.enqueue(message, limits).await;
     if let (Err(_), Some(upload)) = (&enqueued, upload) {
         relay.store.abandon_upload(upload);
     }

@@ -12,14 +12,16 @@ use messageu_wire::fields::{CLIENT_ID_SIZE, ClientId, Name};
 use messageu_wire::message::MessageType;
 
 use super::{
-    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry,
-    RosterExtent, Sequence, Store, StoreError, UploadId, chunk_size, from_unix, goes_along, to_unix,
+    Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, Pending, QueueLimits,
+    RosterEntry, RosterExtent, Sequence, Store, StoreError, StoreMetrics, UploadId, chunk_size, from_unix,
+    goes_along, to_unix,
 };
 
 /// Clients and messages in memory, behind one lock that is never held across an await.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    metrics: StoreMetrics,
 }
 
 impl MemoryStore {
@@ -58,7 +60,9 @@ impl Store for MemoryStore {
     }
 
     async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
-        self.lock()?.delete_client(id)
+        let dropped = self.lock()?.delete_client(id)?;
+        self.metrics.moved(&Movement { dropped, ..Movement::default() });
+        Ok(())
     }
 
     fn touch(&self, id: ClientId, now: SystemTime) {
@@ -133,7 +137,9 @@ impl Store for MemoryStore {
     }
 
     async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
-        self.lock()?.enqueue(message, limits)
+        let (sequence, movement) = self.lock()?.enqueue(message, limits)?;
+        self.metrics.moved(&movement);
+        Ok(sequence)
     }
 
     async fn pending(
@@ -168,13 +174,28 @@ impl Store for MemoryStore {
 
     async fn acknowledge(&self, to: ClientId, sequences: &[Sequence]) -> Result<u64, StoreError> {
         let mut state = self.lock()?;
-        let deleted = sequences.iter().filter(|sequence| state.delete(to, **sequence)).count();
-        Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+        let mut acknowledged = Amount::default();
+        for sequence in sequences {
+            state.delete(to, *sequence).into_iter().for_each(|size| acknowledged.count(size));
+        }
+        self.metrics.moved(&Movement { acknowledged, ..Movement::default() });
+        Ok(acknowledged.messages)
+    }
+
+    fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.lock().map(|_| ())
     }
 
     async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
         let mut state = self.lock()?;
-        Ok(rows.into_iter().map(|row| state.import(row)).collect())
+        let mut movement = Movement::default();
+        let imported = rows.into_iter().map(|row| state.import(row, &mut movement)).collect();
+        self.metrics.moved(&movement);
+        Ok(imported)
     }
 
     async fn close(&self) {
@@ -280,14 +301,16 @@ impl State {
         Ok(())
     }
 
-    fn delete_client(&mut self, id: ClientId) -> Result<(), StoreError> {
+    /// Returns what it had waiting.
+    fn delete_client(&mut self, id: ClientId) -> Result<Amount, StoreError> {
         let record = self.clients.remove(&id).ok_or(StoreError::UnknownClient(id))?;
         self.roster.remove(&record.position);
         let waiting: Vec<_> = self.queue(id).map(|(sequence, _)| sequence).collect();
+        let mut dropped = Amount::default();
         for sequence in waiting {
-            self.delete(id, sequence);
+            self.delete(id, sequence).into_iter().for_each(|size| dropped.count(size));
         }
-        Ok(())
+        Ok(dropped)
     }
 
     fn queue(&self, to: ClientId) -> impl Iterator<Item = (Sequence, &Waiting)> {
@@ -295,22 +318,30 @@ impl State {
         self.messages.range(all).map(|((_, sequence), waiting)| (*sequence, waiting))
     }
 
-    fn delete(&mut self, to: ClientId, sequence: Sequence) -> bool {
-        let Some(Waiting { from, size, .. }) = self.messages.remove(&(to, sequence)) else { return false };
+    /// Returns the size of what is gone.
+    fn delete(&mut self, to: ClientId, sequence: Sequence) -> Option<u32> {
+        let Waiting { from, size, .. } = self.messages.remove(&(to, sequence))?;
         self.recipients.remove(&sequence);
         take_from(&mut self.tallies, to, size);
         take_from(&mut self.pair_tallies, (to, from), size);
-        true
+        Some(size)
     }
 
-    fn enqueue(&mut self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
+    fn enqueue(
+        &mut self,
+        message: NewMessage,
+        limits: QueueLimits,
+    ) -> Result<(Sequence, Movement), StoreError> {
         self.known(message.to)?;
         self.known(message.from)?;
         let size = self.size(&message.content)?;
+        let mut movement = Movement::default();
         for sequence in self.make_room((message.to, message.from), size, limits)? {
-            self.delete(message.to, sequence);
+            let dropped = self.delete(message.to, sequence);
+            dropped.into_iter().for_each(|size| movement.dropped.count(size));
         }
-        Ok(self.insert(message, size))
+        movement.accepted.count(size);
+        Ok((self.insert(message, size), movement))
     }
 
     fn insert(&mut self, message: NewMessage, size: u32) -> Sequence {
@@ -329,7 +360,7 @@ impl State {
         sequence
     }
 
-    fn import(&mut self, row: ImportRow) -> Result<Imported, StoreError> {
+    fn import(&mut self, row: ImportRow, movement: &mut Movement) -> Result<Imported, StoreError> {
         match row {
             ImportRow::Client { client, last_seen } => {
                 let there = self.clients.get(&client.id).map(|record| &record.client);
@@ -347,6 +378,7 @@ impl State {
                 self.known(message.to)?;
                 let size = self.size(&message.content)?;
                 self.insert(message, size);
+                movement.accepted.count(size);
                 self.imports.insert(digest);
             }
         }

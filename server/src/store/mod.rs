@@ -3,6 +3,7 @@
 //! Every implementation passes the battery in `tests/store_battery.rs`.
 
 pub mod memory;
+mod metrics;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +13,8 @@ use bytes::Bytes;
 use messageu_wire::fields::{ClientId, Name, PublicKey};
 use messageu_wire::message::MessageType;
 use thiserror::Error;
+
+pub use self::metrics::{Amount, Histogram, Movement, StoreMetrics, Tally};
 
 /// Largest content that is kept and handed out in one piece, and the size of the pieces of any larger one, in bytes.
 pub const CHUNK_SIZE: usize = 64 * 1024;
@@ -336,6 +339,17 @@ pub trait Store: Send + Sync + 'static {
     /// sender.
     async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError>;
 
+    /// What came and went, and what waits.
+    fn metrics(&self) -> &StoreMetrics;
+
+    /// Bytes that the store takes on disk.
+    fn disk_use(&self) -> DiskUse {
+        DiskUse::default()
+    }
+
+    /// Tries whether changes can be made: makes one, durably, that leaves everything as it is.
+    async fn probe(&self) -> Result<(), StoreError>;
+
     /// Bytes that the store has on disk and can use again, beside what is free there: deleting does not give them back.
     fn reusable_bytes(&self) -> u64 {
         0
@@ -343,6 +357,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes down what is not yet durable, and stops: later calls fail.
     async fn close(&self);
+}
+
+/// Bytes that a store takes on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DiskUse {
+    /// Of the database.
+    pub database: u64,
+    /// Of the log of changes that are not yet in it.
+    pub log: u64,
 }
 
 /// Bytes of a content's chunk; 0 behind its end.

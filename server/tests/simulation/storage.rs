@@ -9,7 +9,7 @@ use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::{
     Client, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent, Sequence,
-    Store, StoreError, UploadId,
+    Store, StoreError, StoreMetrics, UploadId,
 };
 use messageu_wire::fields::ClientId;
 use rand::RngExt;
@@ -189,6 +189,14 @@ impl Store for Storage {
         let deleted = self.memory.acknowledge(to, sequences).await;
         self.pause().await;
         deleted
+    }
+
+    fn metrics(&self) -> &StoreMetrics {
+        self.memory.metrics()
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.perhaps(self.memory.probe()).await
     }
 
     async fn close(&self) {

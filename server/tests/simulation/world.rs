@@ -97,7 +97,7 @@ impl World {
         if let Some(Running { relay, shutdown, mut connections }) = running {
             shutdown.cancel();
             let _ =
-                timeout(relay.limits.shutdown, async { while connections.join_next().await.is_some() {} })
+                timeout(relay.limits().shutdown, async { while connections.join_next().await.is_some() {} })
                     .await;
             connections.shutdown().await;
         }

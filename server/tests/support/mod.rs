@@ -1,5 +1,7 @@
 //! A server process, a client that knows nothing but the wire, and a ledger of what must arrive.
 
+pub(crate) mod admin;
+pub(crate) mod disk;
 pub(crate) mod ledger;
 
 use std::ffi::OsStr;
@@ -19,7 +21,7 @@ use messageu_wire::response::{Event, ResponseReader};
 /// A server process; killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens, in the order of `--listen`.
+    /// Where it listens, in the order in which it says so: that of `--listen`, and then that of `--admin`.
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
@@ -38,10 +40,10 @@ impl Server {
     ) -> Self {
         let mut server = Self::spawn(data, listen, more, environment);
         let mut lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
-        server.addresses = listen
-            .iter()
+        let ready = listen.len() + usize::from(more.contains(&"--admin"));
+        server.addresses = (0..ready)
             .map(|_| lines.next().expect("the server stopped early").unwrap())
-            .map(|line| line.strip_prefix("ready ").unwrap().parse().unwrap())
+            .map(|line| line.split_once(' ').unwrap().1.parse().unwrap())
             .collect();
         server
     }

@@ -10,8 +10,8 @@ use super::counters::{Counters, Queue};
 use super::tail::{Changed, MOST_IN_TAIL, Place, Tail};
 use super::{chunk_id, reader};
 use crate::store::{
-    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, QueueLimits, Sequence, StoreError,
-    UploadId, chunk_size,
+    Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, QueueLimits, Sequence,
+    StoreError, UploadId, chunk_size,
 };
 
 /// Content up to this many bytes is in its message's row; more is in chunks, so that deleting many messages is quick.
@@ -59,6 +59,8 @@ pub(super) struct Changes<'a> {
     /// What becomes of the tail when the transaction is committed.
     changed: Changed,
     sweeping: &'a mut bool,
+    /// What this transaction moves.
+    movement: Movement,
 }
 
 impl<'a> Changes<'a> {
@@ -68,12 +70,19 @@ impl<'a> Changes<'a> {
         tail: &'a Tail,
         sweeping: &'a mut bool,
     ) -> Self {
-        Self { connection, counters, tail, changed: Changed::default(), sweeping }
+        let (changed, movement) = (Changed::default(), Movement::default());
+        Self { connection, counters, tail, changed, sweeping, movement }
     }
 
-    /// What is to be done to the tail, once the transaction is committed.
-    pub(super) fn into_changed(self) -> Changed {
-        self.changed
+    /// What is to be done to the tail, once the transaction is committed, and what the transaction moves.
+    pub(super) fn finish(self) -> (Changed, Movement) {
+        (self.changed, self.movement)
+    }
+
+    /// Changes something, and changes it back, so that there is something to commit.
+    pub(super) fn probe(&mut self) -> Result<(), Failure> {
+        self.reserve_upload_number()?;
+        Ok(())
     }
 
     pub(super) fn register(&mut self, client: &Client, last_seen: Option<i64>) -> Result<(), Failure> {
@@ -111,8 +120,14 @@ impl<'a> Changes<'a> {
             return Err(StoreError::UnknownClient(id).into());
         }
         for place in self.changed.places(self.tail, id) {
-            self.delete_message(id, Sequence(place.id))?;
+            let dropped = self.delete_message(id, Sequence(place.id))?;
+            dropped.into_iter().for_each(|size| self.movement.dropped.count(size));
         }
+        let dropped: Amount = self
+            .prepare("SELECT count(*), coalesce(sum(Size), 0) FROM queue WHERE ToClient = ?1")?
+            .query_one([id.0], |row| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? }))?;
+        self.movement.dropped.messages += dropped.messages;
+        self.movement.dropped.bytes += dropped.bytes;
         self.prepare(
             "INSERT INTO uploads (ID, Announced, Size, Doomed)
              SELECT Upload, messages.Size, messages.Size, TRUE FROM queue JOIN messages USING (ID)
@@ -168,7 +183,8 @@ impl<'a> Changes<'a> {
         self.room_in_tail()?;
         let size = self.content_size(&message.content)?;
         for sequence in self.make_room((message.to, message.from), size, limits)? {
-            self.delete_message(message.to, sequence)?;
+            let dropped = self.delete_message(message.to, sequence)?;
+            dropped.into_iter().for_each(|size| self.movement.dropped.count(size));
         }
         Ok(self.insert_message(message, size)?)
     }
@@ -176,7 +192,10 @@ impl<'a> Changes<'a> {
     pub(super) fn acknowledge(&mut self, to: ClientId, sequences: &[Sequence]) -> Result<u64, Failure> {
         let mut deleted = 0;
         for sequence in sequences {
-            deleted += u64::from(self.delete_message(to, *sequence)?);
+            if let Some(size) = self.delete_message(to, *sequence)? {
+                self.movement.acknowledged.count(size);
+                deleted += 1;
+            }
         }
         Ok(deleted)
     }
@@ -382,21 +401,28 @@ impl<'a> Changes<'a> {
         let id = self.connection.last_insert_rowid();
         self.counters.added(message.to, message.from, size);
         self.changed.add(Place { to: message.to, id, from: message.from, size });
+        self.movement.accepted.count(size);
         Ok(Sequence(id))
     }
 
     /// Stores a content of one chunk. Returns the number of its upload.
     fn store_chunk(&self, content: &[u8]) -> rusqlite::Result<i64> {
-        // Only for its number, which no other upload will have.
-        self.prepare("INSERT INTO uploads (Announced, Size) VALUES (0, 0)")?.execute([])?;
-        let upload = self.connection.last_insert_rowid();
-        self.prepare("DELETE FROM uploads WHERE ID = ?1")?.execute([upload])?;
+        let upload = self.reserve_upload_number()?;
         self.prepare("INSERT INTO chunks (ID, Bytes) VALUES (?1, ?2)")?
             .execute((chunk_id(upload, 0), content))?;
         Ok(upload)
     }
 
-    fn delete_message(&mut self, to: ClientId, sequence: Sequence) -> rusqlite::Result<bool> {
+    /// A number that no other upload will have.
+    fn reserve_upload_number(&self) -> rusqlite::Result<i64> {
+        self.prepare("INSERT INTO uploads (Announced, Size) VALUES (0, 0)")?.execute([])?;
+        let upload = self.connection.last_insert_rowid();
+        self.prepare("DELETE FROM uploads WHERE ID = ?1")?.execute([upload])?;
+        Ok(upload)
+    }
+
+    /// Returns the size of what is gone.
+    fn delete_message(&mut self, to: ClientId, sequence: Sequence) -> rusqlite::Result<Option<u32>> {
         let deleted = self
             .prepare(
                 "DELETE FROM messages WHERE ID = ?1 AND ToClient = ?2 RETURNING FromClient, Size, Upload",
@@ -406,7 +432,7 @@ impl<'a> Changes<'a> {
         let Some((from, size, upload)) = deleted else {
             // Somebody else may have deleted the message alone.
             self.delete_from_queue(to, sequence)?;
-            return Ok(false);
+            return Ok(None);
         };
         if let Some(upload) = upload {
             let upload: i64 = upload;
@@ -418,7 +444,7 @@ impl<'a> Changes<'a> {
             self.delete_from_queue(to, sequence)?;
         }
         self.counters.removed(to, from, size);
-        Ok(true)
+        Ok(Some(size))
     }
 
     fn delete_from_queue(&self, to: ClientId, sequence: Sequence) -> rusqlite::Result<()> {

@@ -26,8 +26,8 @@ use self::reader::Readers;
 use self::tail::Tail;
 use self::writer::Writer;
 use super::{
-    Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry, RosterExtent,
-    Sequence, Store, StoreError, UploadId, from_unix, to_unix,
+    Client, Content, DiskUse, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry,
+    RosterExtent, Sequence, Store, StoreError, StoreMetrics, UploadId, from_unix, to_unix,
 };
 
 /// Messages that are acknowledged in one transaction, and into how many parts it is divided if it fails: deleting takes
@@ -48,6 +48,7 @@ pub struct SqliteStore {
     writer: Writer,
     directory: Directory,
     tail: Arc<Tail>,
+    path: PathBuf,
 }
 
 /// How to open a database.
@@ -155,7 +156,8 @@ impl SqliteStore {
         let tail = Arc::new(Tail::read(&connection)?);
         let log = (beside(path, "-wal"), log_size);
         let writer = Writer::start(connection, Arc::clone(&tail), options, log, lock)?;
-        Ok(Self { readers, writer, directory: Directory::default(), tail })
+        let path = path.to_owned();
+        Ok(Self { readers, writer, directory: Directory::default(), tail, path })
     }
 }
 
@@ -289,6 +291,19 @@ impl Store for SqliteStore {
     async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
         let cost = rows.iter().map(ImportRow::cost).sum();
         self.writer.durably(cost, move |changes| rows.iter().map(|row| changes.import(row)).collect()).await
+    }
+
+    fn metrics(&self) -> &StoreMetrics {
+        self.writer.metrics()
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        DiskUse { database: size(&self.path), log: size(&beside(&self.path, "-wal")) }
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer.durably(0, |changes| changes.probe()).await
     }
 
     fn reusable_bytes(&self) -> u64 {

@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use messageu_wire::fields::ClientId;
 use rusqlite::{Connection, ErrorCode};
 
+use crate::store::Amount;
+
 /// Places that the tail has before they are written down, some 80 bytes each.
 pub(super) const WRITTEN_DOWN_FROM: usize = 32_768;
 
@@ -106,6 +108,15 @@ impl Tail {
         let tail = Self { is_damaged, ..Self::default() };
         tail.change(Changed { added, removed: HashMap::new() });
         Ok(tail)
+    }
+
+    /// What waits in all queues together, on disk and here.
+    pub(super) fn waiting(&self, connection: &Connection) -> rusqlite::Result<Amount> {
+        let on_disk = "SELECT count(*), coalesce(sum(Size), 0) FROM queue";
+        let mut waiting = connection
+            .query_one(on_disk, [], |row| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? }))?;
+        self.state().queues.values().flatten().for_each(|place| waiting.count(place.size));
+        Ok(waiting)
     }
 
     pub(super) fn is_damaged(&self) -> bool {

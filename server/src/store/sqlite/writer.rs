@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::changes::{Changes, Failure};
 use super::counters::Counters;
 use super::tail::{Place, Tail, WRITTEN_DOWN_FROM};
-use super::{Options, closed};
-use crate::store::StoreError;
+use super::{OpenProblem, Options, closed};
+use crate::store::{StoreError, StoreMetrics};
 
 /// Requests that may wait at once, and thereby share a transaction; a large one counts as many.
 const ROOM: u32 = 4_096;
@@ -72,6 +71,7 @@ pub(super) struct Writer {
     room: Arc<Semaphore>,
     touched: Arc<Touched>,
     reusable: Arc<AtomicU64>,
+    metrics: Arc<StoreMetrics>,
     running: Mutex<Option<Running>>,
 }
 
@@ -88,14 +88,17 @@ impl Writer {
         options: Options,
         (log, log_size): (PathBuf, u64),
         lock: File,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, OpenProblem> {
         let touched = Arc::new(Touched::default());
         let reusable = Arc::new(AtomicU64::new(0));
+        let metrics = Arc::new(StoreMetrics::default());
+        metrics.waiting.add(tail.waiting(&connection)?);
         let (requests, waiting) = channel();
         let work = WriterThread {
             waiting,
             touched: Arc::clone(&touched),
             reusable: Arc::clone(&reusable),
+            metrics: Arc::clone(&metrics),
             connection,
             counters: Counters::default(),
             tail,
@@ -112,7 +115,7 @@ impl Writer {
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run())?;
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
         let running = Mutex::new(Some(Running { requests, thread }));
-        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, reusable, running })
+        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, reusable, metrics, running })
     }
 
     /// Makes a change that is on disk when this returns. `cost` is how many bytes the request holds.
@@ -162,6 +165,11 @@ impl Writer {
     /// Bytes of the file that are free for what comes next.
     pub(super) fn reusable_bytes(&self) -> u64 {
         self.reusable.load(Ordering::Relaxed)
+    }
+
+    /// What is counted.
+    pub(super) fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// The notes that are not yet written down.
@@ -313,6 +321,7 @@ struct WriterThread {
     waiting: Receiver<Box<dyn Request>>,
     touched: Arc<Touched>,
     reusable: Arc<AtomicU64>,
+    metrics: Arc<StoreMetrics>,
     connection: Connection,
     counters: Counters,
     tail: Arc<Tail>,
@@ -390,12 +399,17 @@ impl WriterThread {
         touched: &HashMap<ClientId, i64>,
     ) -> rusqlite::Result<()> {
         let durable = !touched.is_empty() || group.iter().any(|request| request.durable());
+        let began = Instant::now();
         let committed = self.transaction(durable, |changes| {
             group.iter_mut().try_for_each(|request| request.run(changes))?;
             touched.iter().try_for_each(|(id, seconds)| changes.touch(*id, *seconds))
         });
-        if committed.is_err() {
-            self.counters.forget();
+        match committed {
+            Ok(()) => self.metrics.committed(group.len(), began.elapsed()),
+            Err(_) => {
+                self.metrics.failed_commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.forget();
+            }
         }
         self.note_reusable();
         committed
@@ -421,9 +435,10 @@ impl WriterThread {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut changes = Changes::new(&transaction, &mut self.counters, &self.tail, &mut self.sweeping);
         work(&mut changes)?;
-        let changed = changes.into_changed();
+        let (changed, movement) = changes.finish();
         transaction.commit()?;
         self.tail.change(changed);
+        self.metrics.moved(&movement);
         Ok(())
     }
 
