@@ -1,5 +1,6 @@
 //! How the server is told what to do: flags, then environment variables, then a TOML file, then defaults.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,7 +15,7 @@ use messageu_server::store::{QueueLimits, QueuePolicy};
 use messageu_server::{ListenAddress, ListenAddressError};
 use messageu_wire::dialect::Pin;
 use messageu_wire::message::CONTENT_MAX;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The port of most servers in the wild.
 const DEFAULT_PORT: u16 = 1357;
@@ -37,6 +38,9 @@ pub(crate) struct Cli {
     /// Read further options from this TOML file: the same names, with `-` as here.
     #[arg(long, env = "MESSAGEU_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// What flags and environment say, without the file.
+    #[arg(skip)]
+    given: Options,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -44,13 +48,35 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "Every option can also stand in the environment (MESSAGEU_…) and in the TOML file of --config. \
 A flag goes before the environment, the environment before the file.\n\n\
 When a listener is ready, one line is printed for it: ready ADDR:PORT. SIGTERM or Ctrl-C lets what is in flight finish; \
-a second one stops at once.";
+a second one stops at once. SIGHUP takes the limits from the file again and opens the log file again, and SIGUSR1 only the \
+latter; no connection is lost.";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Take over the clients and waiting messages of a classic server's database.
     Import {
         /// The classic server's database file; nothing in it is changed.
+        path: PathBuf,
+    },
+    /// Copy the database, which a server may have open, into a file: checked, whole, and for its owner alone.
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Replace the file if it is there already.
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Put a backup in the place of the database, after checking it. No server may have that open.
+    Restore {
+        /// The backup.
+        path: PathBuf,
+        /// Replace the database that is there, with all that waits in it.
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Check whether a backup is sound, and say what is in it. The exit code is 0 only then.
+    VerifyBackup {
+        /// The backup.
         path: PathBuf,
     },
     /// Print the script that completes this program's options in a shell.
@@ -63,7 +89,7 @@ pub(crate) enum Command {
 }
 
 /// What can be said by flag, by environment and by file.
-#[derive(Args, Deserialize, Debug, Default)]
+#[derive(Args, Serialize, Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Options {
     /// Listen here; repeatable. Add ",family=F" or ",profile=NAME" to pin it. Port 0 picks a free one.
@@ -115,6 +141,12 @@ pub(crate) struct Options {
     /// Percent of the disk that has to stay free, but never more than 1 GiB. [default: 10]
     #[arg(long, env = "MESSAGEU_MIN_FREE_DISK", value_name = "PERCENT")]
     min_free_disk: Option<u8>,
+    /// Days that a message may wait before it is dropped. [default: for ever]
+    #[arg(long, env = "MESSAGEU_KEEP_MESSAGES", value_name = "DAYS")]
+    keep_messages: Option<u32>,
+    /// Days that a client may be away before it is dropped, with what waits for it. [default: for ever]
+    #[arg(long, env = "MESSAGEU_KEEP_CLIENTS", value_name = "DAYS")]
+    keep_clients: Option<u32>,
     /// Seconds for a request to come, beside what its bytes may take. [default: 10]
     #[arg(long, env = "MESSAGEU_REQUEST_TIME", value_name = "SECONDS")]
     request_time: Option<u64>,
@@ -133,7 +165,10 @@ pub(crate) struct Options {
     /// Seconds that requests in flight have to finish when the server stops. [default: 30]
     #[arg(long, env = "MESSAGEU_SHUTDOWN_TIME", value_name = "SECONDS")]
     shutdown_time: Option<u64>,
-    /// How log lines look on standard error. [default: text]
+    /// Append the log to this file, opened again on SIGUSR1 and SIGHUP. [default: standard error]
+    #[arg(long, env = "MESSAGEU_LOG_FILE", value_name = "FILE", global = true)]
+    log_file: Option<PathBuf>,
+    /// How log lines look. [default: text]
     #[arg(long, env = "MESSAGEU_LOG_FORMAT", value_name = "FORMAT", global = true)]
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug, trace, or a filter of tracing. [default: info]
@@ -141,7 +176,7 @@ pub(crate) struct Options {
     log: Option<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum, Deserialize, Debug)]
+#[derive(Clone, Copy, ValueEnum, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "kebab-case")]
 enum Policy {
     /// The new message is refused.
@@ -150,7 +185,7 @@ enum Policy {
     DropOldest,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, Debug, Default)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
     /// For people.
@@ -191,16 +226,49 @@ impl Cli {
 
     /// Fills what neither flags nor environment say from the file, if there is one.
     pub(crate) fn with_file(mut self) -> Result<Self> {
-        if let Some(path) = &self.config {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
-            let file: Options = toml::from_str(&text)
-                .with_context(|| format!("the configuration file {} is not right", path.display()))?;
-            self.options = self.options.or(file);
-        }
+        self.given = self.options.clone();
+        self.options = self.read_again()?;
         Ok(self)
     }
+
+    /// What flags and environment said at the start, filled from the file as it is now.
+    pub(crate) fn read_again(&self) -> Result<Options> {
+        let Some(path) = &self.config else { return Ok(self.given.clone()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+        let file: Options = toml::from_str(&text)
+            .with_context(|| format!("the configuration file {} is not right", path.display()))?;
+        Ok(self.given.clone().or(file))
+    }
 }
+
+/// An option whose value is another one than before.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    name: String,
+    before: Option<toml::Value>,
+    after: Option<toml::Value>,
+}
+
+impl Difference {
+    /// Whether it is of no consequence while the server runs.
+    pub(crate) fn needs_restart(&self) -> bool {
+        FIXED.contains(&self.name.as_str())
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: &Option<toml::Value>| {
+            value.as_ref().map_or_else(|| "the default".to_owned(), ToString::to_string)
+        };
+        write!(f, "{} from {} to {}", self.name, show(&self.before), show(&self.after))
+    }
+}
+
+/// Options that are read at the start alone; all others are limits.
+const FIXED: [&str; 10] =
+    ["listen", "port", "legacy", "admin", "insecure-admin", "data", "db", "log-format", "log", "log-file"];
 
 macro_rules! or {
     ($first:ident, $second:ident: $($field:ident),*) => {
@@ -211,8 +279,22 @@ macro_rules! or {
 impl Options {
     fn or(self, file: Self) -> Self {
         or!(self, file: listen, port, legacy, admin, insecure_admin, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
-            recipient_messages, recipient_bytes, max_content, min_free_disk, request_time, min_rate, idle_time,
-            session_idle_time, pull_grace, shutdown_time, log_format, log)
+            recipient_messages, recipient_bytes, max_content, min_free_disk, keep_messages, keep_clients, request_time, min_rate, idle_time,
+            session_idle_time, pull_grace, shutdown_time, log_file, log_format, log)
+    }
+
+    /// What is different in others.
+    pub(crate) fn differences(&self, others: &Self) -> Result<Vec<Difference>> {
+        let (mut before, mut after) = (toml::Table::try_from(self)?, toml::Table::try_from(others)?);
+        let mut differences = Vec::new();
+        let names: BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
+        for name in names {
+            let (before, after) = (before.remove(&name), after.remove(&name));
+            if before != after {
+                differences.push(Difference { name, before, after });
+            }
+        }
+        Ok(differences)
     }
 
     pub(crate) fn log_format(&self) -> LogFormat {
@@ -221,6 +303,10 @@ impl Options {
 
     pub(crate) fn log_filter(&self) -> &str {
         self.log.as_deref().unwrap_or("info")
+    }
+
+    pub(crate) fn log_file(&self) -> Option<&Path> {
+        self.log_file.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// The directory that files are in.
@@ -244,13 +330,14 @@ impl Options {
         Ok(Database::Sqlite(if self.data.is_some() { self.data().join(path) } else { path.into() }))
     }
 
-    /// Where to listen, refusing what would expose people without their knowledge.
-    pub(crate) fn listen(&self) -> Result<Vec<ListenAddress>> {
+    /// Where to listen beside the sockets that were passed on, refusing what would expose people without their knowledge.
+    pub(crate) fn listen(&self, passed_on: &[ListenAddress]) -> Result<Vec<ListenAddress>> {
         let listen: Vec<ListenAddress> = match &self.listen {
             Some(texts) if !texts.is_empty() => {
                 let parsed = texts.iter().map(|text| text.parse());
                 parsed.collect::<Result<_, ListenAddressError>>().context("--listen is not right")?
             }
+            _ if self.port.is_none() && !passed_on.is_empty() => Vec::new(),
             _ => {
                 let port = self.port.map_or_else(port_from_file, Ok)?;
                 let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -258,7 +345,7 @@ impl Options {
             }
         };
         let exposed: Vec<&ListenAddress> =
-            listen.iter().filter(|listen| !listen.address.ip().is_loopback()).collect();
+            passed_on.iter().chain(&listen).filter(|listen| !listen.address.ip().is_loopback()).collect();
         if let (Some(first), false) = (exposed.first(), self.legacy.unwrap_or_default()) {
             bail!(
                 "{} is not a loopback address, and the classic dialects do not protect their users: whoever reaches \
@@ -277,17 +364,20 @@ impl Options {
         Ok(listen)
     }
 
-    /// Where to answer whoever runs the server, refusing what would tell others without their knowledge.
-    pub(crate) fn admin(&self) -> Result<Option<SocketAddr>> {
-        if let Some(address) = self.admin.filter(|address| !address.ip().is_loopback())
-            && !self.insecure_admin.unwrap_or_default()
-        {
+    /// Where to answer whoever runs the server, if anywhere.
+    pub(crate) fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Refuses an address for that which would tell others without the knowledge of whoever chose it.
+    pub(crate) fn allow_admin(&self, address: SocketAddr) -> Result<()> {
+        if !address.ip().is_loopback() && !self.insecure_admin.unwrap_or_default() {
             bail!(
                 "{address} is not a loopback address, and whoever reached it would see how much is going on here: \
                  if that is what you want, say so with --insecure-admin; otherwise use 127.0.0.1 for --admin"
             );
         }
-        Ok(self.admin)
+        Ok(())
     }
 
     pub(crate) fn limits(&self) -> Result<Limits> {
@@ -314,6 +404,8 @@ impl Options {
             content: self.max_content.unwrap_or(default.content),
             queue,
             free_disk_percent: self.min_free_disk.unwrap_or(default.free_disk_percent),
+            keep_messages: self.keep_messages.map(days),
+            keep_clients: self.keep_clients.map(days),
             shutdown: self.shutdown_time.map_or(default.shutdown, Duration::from_secs),
         };
         let times =
@@ -322,6 +414,8 @@ impl Options {
         for (flag, wrong) in [
             ("--max-clients must be at least 1", limits.clients == 0),
             ("--max-clients-per-ip must be at least 1", limits.clients_per_ip == 0),
+            ("--keep-messages must be at least 1", self.keep_messages == Some(0)),
+            ("--keep-clients must be at least 1", self.keep_clients == Some(0)),
             ("--queue-limit must be at least 1", queue.per_pair == 0),
             ("--recipient-messages must be at least 1", queue.per_recipient == 0),
             ("a time is at most a year", longest > YEAR),
@@ -338,6 +432,10 @@ impl Options {
         }
         Ok(limits)
     }
+}
+
+fn days(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count) * 24 * 60 * 60)
 }
 
 /// The port that a classic server's file in the working directory gives, or the usual one.

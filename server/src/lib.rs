@@ -12,6 +12,7 @@ pub mod limits;
 mod listener;
 pub mod metrics;
 mod relay;
+mod retention;
 pub mod store;
 mod transport;
 
@@ -36,6 +37,7 @@ pub async fn run(listeners: Vec<Listener>, relay: Arc<Relay>, shutdown: Cancella
             listener.accept(Arc::clone(&relay), Arc::clone(&seats), shutdown.clone(), connections.clone());
         connections.spawn(accepting);
     }
+    connections.spawn(retention::run(Arc::clone(&relay), shutdown.clone()));
     shutdown.cancelled().await;
     connections.close();
     if tokio::time::timeout(relay.limits().shutdown, connections.wait()).await.is_err() {

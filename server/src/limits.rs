@@ -30,6 +30,10 @@ pub struct Limits {
     pub queue: QueueLimits,
     /// Disk that has to stay free, in percent; never more than [`MOST_FREE_DISK`] bytes.
     pub free_disk_percent: u8,
+    /// How long a message may wait; for ever if it is not said.
+    pub keep_messages: Option<Duration>,
+    /// How long a client may be away; for ever if it is not said.
+    pub keep_clients: Option<Duration>,
     /// Time that requests in flight have to finish when the server stops.
     pub shutdown: Duration,
 }
@@ -47,6 +51,8 @@ impl Default for Limits {
             content: CONTENT_MAX,
             queue: QueueLimits::default(),
             free_disk_percent: 10,
+            keep_messages: None,
+            keep_clients: None,
             shutdown: Duration::from_secs(30),
         }
     }

@@ -142,6 +142,15 @@ impl Listener {
         Ok(Self { socket: TcpListener::from_std(socket.into())?, pin: listen.pin })
     }
 
+    /// A socket that listens already, within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn adopt(socket: std::net::TcpListener, pin: Pin) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: TcpListener::from_std(socket)?, pin })
+    }
+
     /// The address, with the port that was picked.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub rejected: AtomicU64,
     /// Pulls that were not known to have arrived, so that their messages stayed.
     pub not_arrived: AtomicU64,
+    /// Clients that did not come back for so long that they were dropped.
+    pub clients_expired: AtomicU64,
     answered: Counters<Operation>,
     refused: Counters<Operation>,
     reasons: Counters<Reason>,

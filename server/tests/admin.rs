@@ -12,7 +12,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
@@ -39,14 +39,16 @@ fn requests_messages_and_connections_are_counted_where_they_belong() {
     }
     assert_eq!(peer.send(peer.id, MessageType::FILE, &[0; 1001]), Answer::Refused);
     assert_eq!(peer.send(ClientId([9; 16]), MessageType::TEXT, b""), Answer::Refused);
+    // An answer is counted when it is written.
+    let answered = r#"messageu_requests_total{operation="send_message",outcome="answered"}"#;
+    until("the counts", || site.measures()[answered] == 2.0);
     let measures = site.measures();
     let of = |name: &str| measures[name];
     assert_eq!(of("messageu_clients"), 1.0);
-    assert_eq!(of("messageu_listeners"), 1.0);
+    assert_eq!(of("messageu_connections_accepted_total"), 5.0);
     assert_eq!(of("messageu_waiting_messages"), 2.0);
     assert_eq!(of("messageu_waiting_bytes"), 11.0);
     assert_eq!(of(r#"messageu_requests_total{operation="register",outcome="answered"}"#), 1.0);
-    assert_eq!(of(r#"messageu_requests_total{operation="send_message",outcome="answered"}"#), 2.0);
     assert_eq!(of(r#"messageu_requests_total{operation="send_message",outcome="refused"}"#), 2.0);
     assert_eq!(of(r#"messageu_refusals_total{reason="content_too_large"}"#), 1.0);
     assert_eq!(of(r#"messageu_refusals_total{reason="unknown_target"}"#), 1.0);
@@ -128,14 +130,15 @@ fn every_line_of_the_measures_is_in_the_format_and_tells_of_nobody() {
 fn a_server_that_works_is_alive_and_ready() {
     let (_data, _server, site, _) = started(&[]);
     assert_eq!((site.get("/healthz").status, site.get("/healthz").body), (200, "alive\n".to_owned()));
-    assert_eq!((site.get("/readyz").status, site.get("/readyz").body), (200, "ready\n".to_owned()));
+    until("the listeners", || site.get("/readyz").status == 200);
+    assert_eq!(site.get("/readyz").body, "ready\n");
 }
 
 #[test]
 fn a_server_whose_disk_is_almost_full_is_alive_and_not_ready_until_there_is_room() {
     let Some(disk) = SmallDisk::mount(16) else { return cannot_run_here("no small disk can be mounted") };
     let (_server, site) = Site::start(disk.path(), &["--log", "off"]);
-    assert_eq!(site.get("/readyz").status, 200);
+    until("the listeners", || site.get("/readyz").status == 200);
     let filler = disk.fill(64 << 10);
     let reply = site.get("/readyz");
     assert_eq!(reply.status, 503);
@@ -149,14 +152,15 @@ fn a_server_whose_disk_is_almost_full_is_alive_and_not_ready_until_there_is_room
 
 #[test]
 fn a_server_whose_database_cannot_be_written_is_not_ready_and_says_why() {
-    let Some(disk) = SmallDisk::mount(16) else { return cannot_run_here("no small disk can be mounted") };
-    let (_server, site) = Site::start(disk.path(), &["--log", "off", "--min-free-disk", "0"]);
-    let filler = disk.fill(0);
-    // What the log has room for already is still written.
-    until("the end of the room", || site.get("/readyz").status == 503);
-    assert!(site.get("/readyz").body.contains("the storage failed"), "{}", site.get("/readyz").body);
-    std::fs::remove_file(filler).unwrap();
-    until("room", || site.get("/readyz").status == 200);
+    let (data, _server, site, _) = started(&["--log", "off"]);
+    let other = rusqlite::Connection::open(data.path().join("messageu.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    until("the end of being ready", || site.get("/readyz").status == 503);
+    let reply = site.get("/readyz");
+    assert!(reply.body.contains("database is locked"), "{}", reply.body);
+    assert!(site.measures()["messageu_commits_failed_total"] >= 1.0);
+    drop(other);
+    until("the end of the lock", || site.get("/readyz").status == 200);
 }
 
 #[test]
@@ -246,4 +250,38 @@ fn a_measure_costs_the_peers_nothing_while_a_scraper_stalls() {
     assert!(matches!(peer.send(peer.id, MessageType::TEXT, b"through"), Answer::Response(_)));
     let Reply { status, .. } = site.get("/metrics");
     assert_eq!(status, 200);
+}
+
+/// The names of metrics that an expression has, without what a histogram appends.
+fn names(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    let names = words.filter(|word| word.starts_with("messageu_") || word.starts_with("process_"));
+    names.map(|name| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name)
+    })
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_and_no_other() {
+    let (_data, _server, site, _) = started(&[]);
+    let metrics = site.get("/metrics").body;
+    let there: BTreeSet<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let dashboard =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/grafana.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let targets =
+        dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["targets"].as_array());
+    let expressions: Vec<&str> = targets.flatten().map(|target| target["expr"].as_str().unwrap()).collect();
+    let shown: BTreeSet<&str> = expressions.iter().flat_map(|expression| names(expression)).collect();
+    assert_eq!(shown, there);
+    // Labels too: what is asked for is there.
+    for expression in &expressions {
+        let grouped = expression.split_once("by (").and_then(|(_, rest)| rest.split_once(')'));
+        let Some((label, _)) = grouped else { continue };
+        for name in names(expression) {
+            let mut samples = metrics.lines().filter(|line| line.starts_with(name));
+            assert!(samples.any(|line| line.contains(&format!("{label}=\""))), "{expression}");
+        }
+    }
 }

@@ -10,13 +10,15 @@
 )]
 #![allow(dead_code, reason = "not every test file uses all of the support")]
 
+#[path = "support/browser.rs"]
+mod browser;
 mod support;
 
+use browser::Browser;
 use messageu_wire::dialect::{Dialect, Family};
 use messageu_wire::message::MessageType;
 use serde_json::json;
 use support::admin::Site;
-use support::browser::Browser;
 use support::{Answer, Peer, Server, until};
 
 /// A server, and its page in a browser.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::sqlite::{OpenError, OpenProblem, Options, SqliteStore};
 use messageu_server::store::{
-    CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, QueuePolicy,
+    Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, NewMessage, Pending, QueueLimits, QueuePolicy,
     Sequence, Store, StoreError, UploadId,
 };
 use messageu_wire::fields::{ClientId, Name, PublicKey};
@@ -682,6 +682,115 @@ async fn where_no_message_may_wait_none_is_dropped(store: &impl Store) {
     assert!(matches!(store.enqueue(text(alice, bob, b"text"), limits).await, Err(StoreError::QueueFull(_))));
 }
 
+// What is too old.
+
+each_store!(messages_that_were_there_before_a_time_expire_oldest_first);
+async fn messages_that_were_there_before_a_time_expire_oldest_first(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    send(store, alice, bob, b"first").await;
+    send_large(store, bob, alice, 2 * CHUNK_SIZE).await;
+    let third = send(store, alice, bob, b"third").await;
+    assert_eq!(store.mark_time(time(1_000)).await.unwrap(), time(1_000));
+    let fourth = send(store, alice, bob, b"fourth").await;
+    assert_eq!(store.mark_time(time(2_000)).await.unwrap(), time(2_000));
+    let fifth = send(store, alice, bob, b"fifth").await;
+
+    assert_eq!(store.expire(time(1_000), 10).await.unwrap(), 0);
+    assert_eq!(store.expire(time(1_001), 2).await.unwrap(), 2);
+    assert_eq!(waiting(store, alice).await, [third, fourth, fifth]);
+    assert_eq!(waiting(store, bob).await, []);
+    assert_eq!(store.expire(time(1_001), 10).await.unwrap(), 1);
+    assert_eq!(store.expire(time(1_001), 10).await.unwrap(), 0);
+    assert_eq!(waiting(store, alice).await, [fourth, fifth]);
+    // Nobody has noted that the fifth was there.
+    assert_eq!(store.expire(time(9_000), 10).await.unwrap(), 1);
+    assert_eq!(waiting(store, alice).await, [fifth]);
+}
+
+each_store!(what_has_expired_makes_room_and_is_counted_apart);
+async fn what_has_expired_makes_room_and_is_counted_apart(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    let limits = QueueLimits { per_recipient: 1, ..QueueLimits::default() };
+    store.enqueue(text(alice, bob, b"four"), limits).await.unwrap();
+    assert!(store.enqueue(text(alice, bob, b"more"), limits).await.is_err());
+    store.mark_time(time(1_000)).await.unwrap();
+    store.expire(time(2_000), 10).await.unwrap();
+    store.enqueue(text(alice, bob, b"three"), limits).await.unwrap();
+    let metrics = store.metrics();
+    assert_eq!(metrics.expired.read(), Amount { messages: 1, bytes: 4 });
+    assert_eq!(metrics.waiting.read(), Amount { messages: 1, bytes: 5 });
+    assert_eq!(metrics.acknowledged.read(), Amount::default());
+}
+
+each_store!(a_time_that_is_noted_never_goes_back);
+async fn a_time_that_is_noted_never_goes_back(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    store.mark_time(time(2_000)).await.unwrap();
+    send(store, alice, bob, b"later").await;
+    assert_eq!(store.mark_time(time(1_000)).await.unwrap(), time(2_000));
+    assert_eq!(store.expire(time(2_000), 10).await.unwrap(), 0);
+    assert_eq!(store.expire(time(2_001), 10).await.unwrap(), 1);
+}
+
+each_store!(an_age_counts_from_the_first_time_that_is_noted);
+async fn an_age_counts_from_the_first_time_that_is_noted(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    send(store, alice, bob, b"once").await;
+    for seconds in [1_000, 2_000, 3_000] {
+        store.mark_time(time(seconds)).await.unwrap();
+    }
+    assert_eq!(store.expire(time(1_001), 10).await.unwrap(), 1);
+}
+
+each_store!(clients_are_found_by_when_they_were_last_seen);
+async fn clients_are_found_by_when_they_were_last_seen(store: &impl Store) {
+    for (number, seconds) in [(1, 1_000), (2, 2_000), (3, 3_000)] {
+        store.register(client(number, &format!("Client {number}")), time(seconds)).await.unwrap();
+    }
+    let unseen = ImportRow::Client { client: client(4, "Unseen"), last_seen: None };
+    store.import(vec![unseen]).await.unwrap();
+    let found =
+        |earliest, before, limit| store.clients_last_seen_between(time(earliest), time(before), limit);
+    assert_eq!(found(0, 3_000, 10).await.unwrap(), [id(1), id(2)]);
+    assert_eq!(found(1_001, 3_001, 10).await.unwrap(), [id(2), id(3)]);
+    assert_eq!(found(0, 3_000, 1).await.unwrap().len(), 1);
+}
+
+// What is counted.
+
+each_store!(what_waits_is_counted_whatever_becomes_of_it);
+async fn what_waits_is_counted_whatever_becomes_of_it(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    let first = send(store, alice, bob, b"1").await;
+    send(store, alice, bob, b"22").await;
+    send(store, bob, alice, b"333").await;
+    send_large(store, bob, alice, 2 * CHUNK_SIZE).await;
+    let large = u64::try_from(2 * CHUNK_SIZE).unwrap();
+    let metrics = store.metrics();
+    assert_eq!(metrics.waiting.read(), Amount { messages: 4, bytes: 6 + large });
+    store.acknowledge(alice, &[first, first]).await.unwrap();
+    assert_eq!(metrics.acknowledged.read(), Amount { messages: 1, bytes: 1 });
+    let policy = QueuePolicy::DropOldest;
+    let one = QueueLimits { per_pair: 1, policy, ..QueueLimits::default() };
+    store.enqueue(text(alice, bob, b"4444"), one).await.unwrap();
+    assert_eq!(metrics.dropped.read(), Amount { messages: 1, bytes: 2 });
+    store.delete_client(bob).await.unwrap();
+    assert_eq!(metrics.dropped.read(), Amount { messages: 3, bytes: 5 + large });
+    store.import(vec![message_row(text(alice, bob, b"55555"), 1)]).await.unwrap();
+    assert_eq!(metrics.accepted.read(), Amount { messages: 6, bytes: 15 + large });
+    assert_eq!(metrics.waiting.read(), Amount { messages: 2, bytes: 9 });
+}
+
+each_store!(a_probe_changes_nothing_and_fails_when_changes_do);
+async fn a_probe_changes_nothing_and_fails_when_changes_do(store: &impl Store) {
+    let (alice, bob) = alice_and_bob(store).await;
+    let sequence = send(store, alice, bob, b"there").await;
+    store.probe().await.unwrap();
+    assert_eq!(waiting(store, alice).await, [sequence]);
+    store.close().await;
+    assert!(matches!(store.probe().await, Err(StoreError::Storage(_))));
+}
+
 // All at once, and the end.
 
 each_store!(a_refusal_does_not_harm_those_beside_it);
@@ -816,6 +925,34 @@ async fn sqlite_orders_the_messages_of_many_at_once() {
     all.dedup();
     assert_eq!(all.len(), 64 * 50);
     assert_eq!(waiting(&open(&directory), alice).await, all);
+}
+
+#[tokio::test]
+async fn sqlite_counts_what_waits_in_the_tail_and_behind_it_again_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { written_down_from: Some(4), ..Options::default() };
+    let store = SqliteStore::open_with(&database(&directory), options).unwrap();
+    let (alice, bob) = alice_and_bob(&store).await;
+    for _ in 0..10 {
+        send(&store, alice, bob, b"seven77").await;
+    }
+    eventually(&directory, "SELECT count(*) BETWEEN 1 AND 9 FROM queue").await;
+    store.close().await;
+    let store = open(&directory);
+    assert_eq!(store.metrics().waiting.read(), Amount { messages: 10, bytes: 70 });
+}
+
+#[tokio::test]
+async fn sqlite_forgets_times_that_tell_of_no_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let (alice, bob) = alice_and_bob(&store).await;
+    for seconds in 0..10 {
+        let sequence = send(&store, alice, bob, b"soon gone").await;
+        store.acknowledge(alice, &[sequence]).await.unwrap();
+        store.mark_time(time(seconds)).await.unwrap();
+    }
+    assert_eq!(count(&directory, "times"), 1);
 }
 
 // SQLite: nobody's contents stay.

@@ -27,6 +27,11 @@ pub(super) async fn render(relay: &Relay, process: &Process) -> String {
     if let Ok(roster) = relay.store.roster(ClientId::NOBODY).await {
         page.gauge("messageu_clients", "Registered clients.", roster.count);
     }
+    page.counter(
+        "messageu_clients_expired_total",
+        "Clients that did not come back for so long that they were dropped.",
+        of(&relay.metrics.clients_expired),
+    );
     messages(&mut page, relay.store.metrics());
     commits(&mut page, relay.store.metrics());
     disk(&mut page, relay);

@@ -87,11 +87,11 @@ impl Admin {
         Ok(Self { socket: TcpListener::bind(address).await? })
     }
 
-    /// A socket that listens already.
+    /// A socket that listens already, within a tokio runtime.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn from_socket(socket: std::net::TcpListener) -> io::Result<Self> {
+    pub fn adopt(socket: std::net::TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self { socket: TcpListener::from_std(socket)? })
     }

@@ -182,6 +182,34 @@ impl Store for MemoryStore {
         Ok(acknowledged.messages)
     }
 
+    async fn mark_time(&self, now: SystemTime) -> Result<SystemTime, StoreError> {
+        let mut state = self.lock()?;
+        let latest = state.times.last_key_value().map_or(i64::MIN, |(_, reached)| *reached);
+        let now = to_unix(now).max(latest);
+        let last = Sequence(state.last_sequence);
+        state.times.entry(last).or_insert(now);
+        Ok(from_unix(now))
+    }
+
+    async fn expire(&self, before: SystemTime, limit: usize) -> Result<u64, StoreError> {
+        let expired = self.lock()?.expire(to_unix(before), limit);
+        self.metrics.moved(&Movement { expired, ..Movement::default() });
+        Ok(expired.messages)
+    }
+
+    async fn clients_last_seen_between(
+        &self,
+        earliest: SystemTime,
+        before: SystemTime,
+        limit: usize,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        let seen = to_unix(earliest)..to_unix(before);
+        let state = self.lock()?;
+        let is_away = |record: &&Record| record.last_seen.is_some_and(|last| seen.contains(&last));
+        let away = state.clients.values().filter(is_away);
+        Ok(away.take(limit).map(|record| record.client.id).collect())
+    }
+
     fn metrics(&self) -> &StoreMetrics {
         &self.metrics
     }
@@ -220,6 +248,8 @@ struct State {
     last_sequence: i64,
     /// Digests of the messages that were taken over.
     imports: HashSet<[u8; 32]>,
+    /// When how many messages had come.
+    times: BTreeMap<Sequence, i64>,
     closed: bool,
 }
 
@@ -316,6 +346,20 @@ impl State {
     fn queue(&self, to: ClientId) -> impl Iterator<Item = (Sequence, &Waiting)> {
         let all = (to, Sequence(i64::MIN))..=(to, Sequence(i64::MAX));
         self.messages.range(all).map(|((_, sequence), waiting)| (*sequence, waiting))
+    }
+
+    /// Looks at every message: a store for tests can afford that.
+    fn expire(&mut self, before: i64, limit: usize) -> Amount {
+        let mut old = self.times.iter().rev().filter(|(_, reached)| **reached < before);
+        let Some((last, _)) = old.next() else { return Amount::default() };
+        let mut waiting: Vec<_> = self.recipients.iter().map(|(sequence, to)| (*sequence, *to)).collect();
+        waiting.retain(|(sequence, _)| sequence <= last);
+        waiting.sort_unstable();
+        let mut expired = Amount::default();
+        for (sequence, to) in waiting.into_iter().take(limit) {
+            self.delete(to, sequence).into_iter().for_each(|size| expired.count(size));
+        }
+        expired
     }
 
     /// Returns the size of what is gone.

@@ -339,6 +339,23 @@ pub trait Store: Send + Sync + 'static {
     /// sender.
     async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError>;
 
+    /// Notes that all messages that there have been were there at this time, or at the latest one noted if that is later,
+    /// and returns it.
+    async fn mark_time(&self, now: SystemTime) -> Result<SystemTime, StoreError>;
+
+    /// Drops messages that are known by [`Store::mark_time`] to have been there before this time, oldest first, at most
+    /// `limit`. Returns how many; 0 means that none is left.
+    async fn expire(&self, before: SystemTime, limit: usize) -> Result<u64, StoreError>;
+
+    /// At most `limit` clients that are written down as last seen before this time, but not before `earliest`. Those of
+    /// whom it is not known are not among them.
+    async fn clients_last_seen_between(
+        &self,
+        earliest: SystemTime,
+        before: SystemTime,
+        limit: usize,
+    ) -> Result<Vec<ClientId>, StoreError>;
+
     /// What came and went, and what waits.
     fn metrics(&self) -> &StoreMetrics;
 

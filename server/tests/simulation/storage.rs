@@ -191,6 +191,23 @@ impl Store for Storage {
         deleted
     }
 
+    async fn mark_time(&self, now: SystemTime) -> Result<SystemTime, StoreError> {
+        self.perhaps(self.memory.mark_time(now)).await
+    }
+
+    async fn expire(&self, before: SystemTime, limit: usize) -> Result<u64, StoreError> {
+        self.perhaps(self.memory.expire(before, limit)).await
+    }
+
+    async fn clients_last_seen_between(
+        &self,
+        earliest: SystemTime,
+        before: SystemTime,
+        limit: usize,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        self.perhaps(self.memory.clients_last_seen_between(earliest, before, limit)).await
+    }
+
     fn metrics(&self) -> &StoreMetrics {
         self.memory.metrics()
     }

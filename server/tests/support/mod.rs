@@ -1,7 +1,6 @@
 //! A server process, a client that knows nothing but the wire, and a ledger of what must arrive.
 
 pub(crate) mod admin;
-pub(crate) mod browser;
 pub(crate) mod disk;
 pub(crate) mod ledger;
 

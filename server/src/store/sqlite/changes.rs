@@ -60,7 +60,7 @@ pub(super) struct Changes<'a> {
     changed: Changed,
     sweeping: &'a mut bool,
     /// What this transaction moves.
-    movement: Movement,
+    pub(super) movement: Movement,
 }
 
 impl<'a> Changes<'a> {
@@ -422,7 +422,11 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the size of what is gone.
-    fn delete_message(&mut self, to: ClientId, sequence: Sequence) -> rusqlite::Result<Option<u32>> {
+    pub(super) fn delete_message(
+        &mut self,
+        to: ClientId,
+        sequence: Sequence,
+    ) -> rusqlite::Result<Option<u32>> {
         let deleted = self
             .prepare(
                 "DELETE FROM messages WHERE ID = ?1 AND ToClient = ?2 RETURNING FromClient, Size, Upload",
@@ -456,7 +460,7 @@ impl<'a> Changes<'a> {
         self.prepare(select)?.query_one(values, |row| row.get(0))
     }
 
-    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {
+    pub(super) fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {
         self.connection.prepare_cached(sql)
     }
 }

@@ -1,8 +1,10 @@
 //! The store in a SQLite database: one thread writes, in groups that share a commit; others read beside it.
 
+pub mod backup;
 mod changes;
 mod counters;
 mod directory;
+mod expiry;
 mod reader;
 pub(crate) mod schema;
 mod tail;
@@ -291,6 +293,29 @@ impl Store for SqliteStore {
     async fn import(&self, rows: Vec<ImportRow>) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
         let cost = rows.iter().map(ImportRow::cost).sum();
         self.writer.durably(cost, move |changes| rows.iter().map(|row| changes.import(row)).collect()).await
+    }
+
+    async fn mark_time(&self, now: SystemTime) -> Result<SystemTime, StoreError> {
+        let now = to_unix(now);
+        self.writer.durably(0, move |changes| changes.mark_time(now)).await.map(from_unix)
+    }
+
+    async fn expire(&self, before: SystemTime, limit: usize) -> Result<u64, StoreError> {
+        let before = to_unix(before);
+        self.writer.durably(0, move |changes| changes.expire(before, limit)).await
+    }
+
+    async fn clients_last_seen_between(
+        &self,
+        earliest: SystemTime,
+        before: SystemTime,
+        limit: usize,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        let (earliest, before) = (to_unix(earliest), to_unix(before));
+        let find = move |connection: &Connection| {
+            Ok(expiry::clients_last_seen_between(connection, earliest, before, limit)?)
+        };
+        self.readers.read(find).await
     }
 
     fn metrics(&self) -> &StoreMetrics {

@@ -11,11 +11,15 @@ pub(crate) const APPLICATION_ID: i32 = 0x4d73_6755;
 /// What was done to the tables over time, oldest first; `user_version` counts those that a file has behind it.
 ///
 /// Add to the end, never edit. Each may run again when a table went missing, so it creates only what is not there.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../migrations/001_initial.sql"), include_str!("../../../migrations/002_queue.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../migrations/001_initial.sql"),
+    include_str!("../../../migrations/002_queue.sql"),
+    include_str!("../../../migrations/003_times.sql"),
+];
 
 /// All tables that the migrations make.
-const TABLES: [&str; 7] = ["clients", "messages", "uploads", "chunks", "imports", "queue", "queue_end"];
+const TABLES: [&str; 8] =
+    ["clients", "messages", "uploads", "chunks", "imports", "queue", "queue_end", "times"];
 
 /// Refuses a file that is not ours to write to, before anything in it is changed.
 pub(super) fn check_owner(connection: &Connection) -> Result<(), OpenProblem> {

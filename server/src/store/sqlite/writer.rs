@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::changes::{Changes, Failure};
 use super::counters::Counters;
 use super::tail::{Place, Tail, WRITTEN_DOWN_FROM};
-use super::{OpenProblem, Options, closed};
+use super::{BUSY_TIMEOUT, OpenProblem, Options, closed};
 use crate::store::{StoreError, StoreMetrics};
 
 /// Requests that may wait at once, and thereby share a transaction; a large one counts as many.
@@ -41,6 +41,10 @@ const WRITTEN_DOWN_AT_ONCE: usize = 1_024;
 /// but on a small disk a small part of it, since copying needs room beside the log.
 const LOG: u64 = 16 << 20;
 const LOG_PART_OF_DISK: u64 = 32;
+
+/// How long the log's readers are waited for when it should begin again, and how long not after that was in vain.
+const READER_TIMEOUT: Duration = Duration::from_millis(100);
+const READER_REST: Duration = Duration::from_secs(5);
 
 /// Bytes of a page.
 const PAGE: u64 = 4_096;
@@ -110,6 +114,7 @@ impl Writer {
             flushed: Instant::now(),
             log,
             log_size,
+            log_grows_until: Instant::now(),
             _lock: lock,
         };
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run())?;
@@ -335,6 +340,8 @@ struct WriterThread {
     flushed: Instant,
     log: PathBuf,
     log_size: u64,
+    /// Until then, a reader that was in the way is not waited for.
+    log_grows_until: Instant,
     // Behind the connection, so that it is released after that is closed.
     _lock: File,
 }
@@ -480,17 +487,35 @@ impl WriterThread {
         self.note_reusable();
     }
 
-    /// Lets the log begin again when readers that overlap have kept it growing.
-    fn limit_log(&self) {
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 8 * self.log_size) {
-            self.checkpoint();
+    /// Lets the log begin again when readers that overlap have kept it growing. One that stays, as a backup does, is not
+    /// waited for again and again: nobody could send meanwhile.
+    fn limit_log(&mut self) {
+        let is_large = std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 8 * self.log_size);
+        if !is_large || Instant::now() < self.log_grows_until {
+            return;
+        }
+        let begun_again = self.connection.busy_timeout(READER_TIMEOUT).and_then(|()| {
+            let begun_again = begin_log_again(&self.connection);
+            self.connection.busy_timeout(BUSY_TIMEOUT)?;
+            begun_again
+        });
+        match begun_again {
+            Ok(true) => {}
+            Ok(false) => self.log_grows_until = Instant::now() + READER_REST,
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be copied into the database; trying again later");
+            }
         }
     }
 
     fn checkpoint(&self) {
-        let truncated = self.connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = truncated {
+        if let Err(error) = begin_log_again(&self.connection) {
             tracing::warn!(%error, "the log could not be copied into the database; the next start will do it");
         }
     }
+}
+
+/// Copies the log into the database. Whether it begins again, as nobody reads from it.
+fn begin_log_again(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }

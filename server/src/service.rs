@@ -1,0 +1,218 @@
+//! The server as a service: its sockets, its signals, and what it tells the service manager.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use messageu_server::admin::Admin;
+use messageu_server::{ListenAddress, Listener, Relay, run};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Cli, Database, Difference, Options};
+use crate::log::LogFile;
+use crate::sockets::{self, Inherited};
+
+/// File descriptors that are not for connections: database, log, listeners.
+const OTHER_FILES: u64 = 64;
+
+/// Serves until it is told to stop.
+pub(crate) async fn serve(cli: Cli, inherited: Inherited, log: Option<Arc<LogFile>>) -> Result<()> {
+    let options = &cli.options;
+    let limits = options.limits()?;
+    raise_file_limit(limits.clients);
+    let stops = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let reloads = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+    // Bound before the store is opened: a second server on the same port must not touch the database.
+    let Inherited { listeners, admin } = inherited;
+    let listeners = listen(options, listeners)?;
+    let admin = listen_for_admin(options, admin).await?;
+    let store = crate::open_store(options)?;
+    let disk = match options.database()? {
+        Database::Memory => None,
+        Database::Sqlite(path) => path.parent().map(|parent| Path::new(".").join(parent)),
+    };
+    let relay = Arc::new(Relay::new(store, limits, disk));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), database = %options.database()?, "serving");
+    for listener in &listeners {
+        println!("ready {}", listener.local_address()?);
+    }
+    if let Some(admin) = &admin {
+        println!("admin {}", admin.local_address()?);
+    }
+    std::io::stdout().flush()?;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stops, shutdown.clone()));
+    tokio::spawn(reload_on_signal(reloads, cli, Arc::clone(&relay), log));
+    tokio::spawn(report_to_manager(Arc::clone(&relay)));
+    if let Some(admin) = admin {
+        tokio::spawn(admin.serve(Arc::clone(&relay), listeners.len(), shutdown.clone()));
+    }
+    tell_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    run(listeners, relay, shutdown).await;
+    Ok(())
+}
+
+/// The sockets that were passed on, and those that the options ask for beside them.
+fn listen(options: &Options, inherited: Vec<(std::net::TcpListener, String)>) -> Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    let mut passed_on = Vec::new();
+    for (socket, pin) in inherited {
+        let separator = if pin.is_empty() { "" } else { "," };
+        let address: ListenAddress = format!("{}{separator}{pin}", sockets::address(&socket)?)
+            .parse()
+            .context("FileDescriptorName= of a socket that the service manager passed on is not right")?;
+        listeners.push(Listener::adopt(socket, address.pin)?);
+        passed_on.push(address);
+    }
+    for address in options.listen(&passed_on)? {
+        let listener = Listener::bind(address).with_context(|| {
+            format!(
+                "cannot listen on {address} (another server there? choose another with --listen or --port)"
+            )
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+async fn listen_for_admin(
+    options: &Options,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<Option<Admin>> {
+    if let Some(socket) = inherited {
+        options.allow_admin(sockets::address(&socket)?)?;
+        return Ok(Some(Admin::adopt(socket)?));
+    }
+    let Some(address) = options.admin() else { return Ok(None) };
+    options.allow_admin(address)?;
+    let admin = Admin::bind(address).await;
+    admin.map(Some).with_context(|| cannot_listen(address))
+}
+
+fn cannot_listen(address: SocketAddr) -> String {
+    format!("cannot listen on {address} (something else there? choose another with --admin)")
+}
+
+/// Each connection takes a file descriptor: as many are asked for as the system grants.
+fn raise_file_limit(clients: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Without the raise, what there is has to do.
+    let _ = setrlimit(Resource::Nofile, most);
+    let wanted = u64::try_from(clients).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match getrlimit(Resource::Nofile).current {
+        Some(granted) if granted < wanted => tracing::warn!(
+            granted,
+            wanted,
+            "the system grants fewer file descriptors than --max-clients needs: raise the limit (ulimit -n), or lower --max-clients"
+        ),
+        _ => {}
+    }
+}
+
+async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdown: CancellationToken) {
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping: what is in flight finishes; once more stops at once");
+    tell_manager(&[NotifyState::Stopping, NotifyState::Status("finishing what is in flight")]);
+    shutdown.cancel();
+    next().await;
+    tracing::warn!("stopped at once");
+    std::process::exit(1);
+}
+
+/// SIGHUP opens the log file again and takes the limits from the configuration file; SIGUSR1 does only the first.
+async fn reload_on_signal(
+    (mut hangup, mut user): (Signal, Signal),
+    mut cli: Cli,
+    relay: Arc<Relay>,
+    log: Option<Arc<LogFile>>,
+) {
+    loop {
+        let reload = tokio::select! {
+            Some(()) = hangup.recv() => true,
+            Some(()) = user.recv() => false,
+            else => return,
+        };
+        if let Some(Err(error)) = log.as_ref().map(|log| log.reopen()) {
+            tracing::error!(%error, "the log file cannot be opened again: the log goes on where it was");
+        }
+        if reload {
+            // Without a time, a later version of the manager would not take it.
+            let now = NotifyState::monotonic_usec_now().ok();
+            tell_manager(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
+            reload_limits(&mut cli, &relay);
+            tell_manager(&[NotifyState::Ready]);
+        }
+    }
+}
+
+/// Takes what can be changed from the configuration file as it is now. If anything in it is wrong, nothing changes.
+fn reload_limits(cli: &mut Cli, relay: &Relay) {
+    let (options, limits) = match cli.read_again().and_then(|options| Ok((options.limits()?, options))) {
+        Ok((limits, options)) => (options, limits),
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be reloaded: nothing has changed"
+            );
+            return;
+        }
+    };
+    let differences = match cli.options.differences(&options) {
+        Ok(differences) => differences,
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be compared: nothing has changed"
+            );
+            return;
+        }
+    };
+    let (later, now): (Vec<_>, Vec<_>) =
+        differences.iter().partition(|difference| difference.needs_restart());
+    let list = |differences: &[&Difference]| {
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    if !now.is_empty() {
+        raise_file_limit(limits.clients);
+        relay.set_limits(limits);
+        tracing::info!(changed = list(&now), "reloaded");
+    } else {
+        tracing::info!("reloaded: no limit has changed");
+    }
+    if !later.is_empty() {
+        tracing::warn!(changed = list(&later), "these take effect at the next start");
+    }
+    cli.options = options;
+}
+
+/// Tells the service manager that the server is alive, as often as it wants to know, and how it is.
+async fn report_to_manager(relay: Arc<Relay>) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        tokio::time::sleep(patience / 2).await;
+        // Whether it can commit is another question; but a store that says nothing at all is stuck.
+        let _ = relay.store.probe().await;
+        let waiting = relay.store.metrics().waiting.read().messages;
+        let open = relay.metrics.open.load(std::sync::atomic::Ordering::Relaxed);
+        let status = format!("{open} connections, {waiting} messages waiting");
+        tell_manager(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+    }
+}
+
+fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
