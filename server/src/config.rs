@@ -93,87 +93,93 @@ pub(crate) enum Command {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Options {
     /// Listen here; repeatable. Add ",family=F" or ",profile=NAME" to pin it. Port 0 picks a free one.
-    #[arg(long, env = "MESSAGEU_LISTEN", value_name = "ADDR:PORT[,profile=NAME]", value_delimiter = ' ')]
+    #[arg(
+        long,
+        help_heading = "Listening",
+        env = "MESSAGEU_LISTEN",
+        value_name = "ADDR:PORT[,profile=NAME]",
+        value_delimiter = ' '
+    )]
     listen: Option<Vec<String>>,
     /// Listen on this port of 127.0.0.1, if there is no --listen. [default: from info.myport, myport.info or
     /// port.info, else 1357]
-    #[arg(long, env = "MESSAGEU_PORT", value_name = "N")]
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_PORT", value_name = "N")]
     port: Option<u16>,
     /// Serve the classic dialects on addresses that are not loopback, knowing that they do not protect their users.
-    #[arg(long, env = "MESSAGEU_LEGACY", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_LEGACY", num_args = 0..=1, default_missing_value = "true")]
     legacy: Option<bool>,
     /// Answer over HTTP, for whoever runs the server: /metrics, /healthz, /readyz, and a page to look at.
-    #[arg(long, env = "MESSAGEU_ADMIN", value_name = "ADDR:PORT")]
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_ADMIN", value_name = "ADDR:PORT")]
     admin: Option<SocketAddr>,
     /// Do so on an address that is not loopback too, where whoever reaches it sees how much is going on.
-    #[arg(long, env = "MESSAGEU_INSECURE_ADMIN", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_INSECURE_ADMIN", num_args = 0..=1, default_missing_value = "true")]
     insecure_admin: Option<bool>,
     /// The directory that files are in. [default: the working directory]
-    #[arg(long, env = "MESSAGEU_DATA", value_name = "DIR", global = true)]
+    #[arg(long, help_heading = "Files", env = "MESSAGEU_DATA", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
     /// The database: a file, or memory: for none. [default: messageu.db]
-    #[arg(long, env = "MESSAGEU_DB", value_name = "PATH-or-URL", global = true)]
+    #[arg(long, help_heading = "Files", env = "MESSAGEU_DB", value_name = "PATH-or-URL", global = true)]
     db: Option<String>,
     /// Connections at once. [default: 10000]
-    #[arg(long, env = "MESSAGEU_MAX_CLIENTS", value_name = "N")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_MAX_CLIENTS", value_name = "N")]
     max_clients: Option<usize>,
     /// Connections at once from one address that is not loopback. [default: 64]
-    #[arg(long, env = "MESSAGEU_MAX_CLIENTS_PER_IP", value_name = "N")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_MAX_CLIENTS_PER_IP", value_name = "N")]
     max_clients_per_ip: Option<usize>,
     /// Messages that may wait from one sender for one recipient. [default: 10000]
-    #[arg(long, env = "MESSAGEU_QUEUE_LIMIT", value_name = "N")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_QUEUE_LIMIT", value_name = "N")]
     queue_limit: Option<u64>,
     /// What happens to a message beyond --queue-limit. [default: reject]
-    #[arg(long, env = "MESSAGEU_QUEUE_POLICY", value_name = "POLICY")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_QUEUE_POLICY", value_name = "POLICY")]
     queue_policy: Option<Policy>,
     /// Bytes that may wait from one sender for one recipient. [default: 4294967296]
-    #[arg(long, env = "MESSAGEU_QUEUE_BYTES", value_name = "BYTES")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_QUEUE_BYTES", value_name = "BYTES")]
     queue_bytes: Option<u64>,
     /// Messages that may wait for one recipient, from all senders. [default: 40000]
-    #[arg(long, env = "MESSAGEU_RECIPIENT_MESSAGES", value_name = "N")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_RECIPIENT_MESSAGES", value_name = "N")]
     recipient_messages: Option<u64>,
     /// Bytes that may wait for one recipient. [default: 17179869184]
-    #[arg(long, env = "MESSAGEU_RECIPIENT_BYTES", value_name = "BYTES")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_RECIPIENT_BYTES", value_name = "BYTES")]
     recipient_bytes: Option<u64>,
     /// Bytes of content that one message may have. [default: 4294967267]
-    #[arg(long, env = "MESSAGEU_MAX_CONTENT", value_name = "BYTES")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_MAX_CONTENT", value_name = "BYTES")]
     max_content: Option<u32>,
     /// Percent of the disk that has to stay free, but never more than 1 GiB. [default: 10]
-    #[arg(long, env = "MESSAGEU_MIN_FREE_DISK", value_name = "PERCENT")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_MIN_FREE_DISK", value_name = "PERCENT")]
     min_free_disk: Option<u8>,
     /// Days that a message may wait before it is dropped. [default: for ever]
-    #[arg(long, env = "MESSAGEU_KEEP_MESSAGES", value_name = "DAYS")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_KEEP_MESSAGES", value_name = "DAYS")]
     keep_messages: Option<u32>,
     /// Days that a client may be away before it is dropped, with what waits for it. [default: for ever]
-    #[arg(long, env = "MESSAGEU_KEEP_CLIENTS", value_name = "DAYS")]
+    #[arg(long, help_heading = "Limits", env = "MESSAGEU_KEEP_CLIENTS", value_name = "DAYS")]
     keep_clients: Option<u32>,
     /// Seconds for a request to come, beside what its bytes may take. [default: 10]
-    #[arg(long, env = "MESSAGEU_REQUEST_TIME", value_name = "SECONDS")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_REQUEST_TIME", value_name = "SECONDS")]
     request_time: Option<u64>,
     /// Bytes a second that a peer has to send and take at least. [default: 1024]
-    #[arg(long, env = "MESSAGEU_MIN_RATE", value_name = "BYTES")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_MIN_RATE", value_name = "BYTES")]
     min_rate: Option<u32>,
     /// Seconds a connection may be silent before its first request. [default: 60]
-    #[arg(long, env = "MESSAGEU_IDLE_TIME", value_name = "SECONDS")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_IDLE_TIME", value_name = "SECONDS")]
     idle_time: Option<u64>,
     /// Seconds the connection of a known client may be silent. [default: 86400]
-    #[arg(long, env = "MESSAGEU_SESSION_IDLE_TIME", value_name = "SECONDS")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_SESSION_IDLE_TIME", value_name = "SECONDS")]
     session_idle_time: Option<u64>,
     /// Milliseconds that a pull waits to be known to have arrived. [default: 2000]
-    #[arg(long, env = "MESSAGEU_PULL_GRACE", value_name = "MS")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_PULL_GRACE", value_name = "MS")]
     pull_grace: Option<u64>,
     /// Seconds that requests in flight have to finish when the server stops. [default: 30]
-    #[arg(long, env = "MESSAGEU_SHUTDOWN_TIME", value_name = "SECONDS")]
+    #[arg(long, help_heading = "Times", env = "MESSAGEU_SHUTDOWN_TIME", value_name = "SECONDS")]
     shutdown_time: Option<u64>,
-    /// Append the log to this file, opened again on SIGUSR1 and SIGHUP. [default: standard error]
-    #[arg(long, env = "MESSAGEU_LOG_FILE", value_name = "FILE", global = true)]
-    log_file: Option<PathBuf>,
     /// How log lines look. [default: text]
-    #[arg(long, env = "MESSAGEU_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    #[arg(long, help_heading = "Log", env = "MESSAGEU_LOG_FORMAT", value_name = "FORMAT", global = true)]
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug, trace, or a filter of tracing. [default: info]
-    #[arg(long, env = "MESSAGEU_LOG", value_name = "LEVEL", global = true)]
+    #[arg(long, help_heading = "Log", env = "MESSAGEU_LOG", value_name = "LEVEL", global = true)]
     log: Option<String>,
+    /// Append the log to this file, opened again on SIGUSR1 and SIGHUP. [default: standard error]
+    #[arg(long, help_heading = "Log", env = "MESSAGEU_LOG_FILE", value_name = "FILE", global = true)]
+    log_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize, Deserialize, Debug)]
