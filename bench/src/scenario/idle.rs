@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::account::{Account, DIALECT, answer, connect, register};
+use crate::account::{Account, DIALECT, answer, connect_from_anywhere, register};
 use crate::bench::Bench;
 use crate::process::{Memory, allow_files};
 use crate::record::Record;
@@ -92,7 +92,7 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
 async fn several(server: &Server, count: usize) -> Result<Vec<TcpStream>> {
     let mut connecting = JoinSet::new();
     for _ in 0..count {
-        connecting.spawn(connect(server.address));
+        connecting.spawn(connect_from_anywhere(server.address));
     }
     let mut streams = Vec::with_capacity(count);
     while let Some(stream) = connecting.join_next().await {
