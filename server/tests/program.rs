@@ -202,3 +202,38 @@ fn no_content_and_no_key_ever_shows_in_the_log() {
         assert!(!log.contains(&secret), "{secret}");
     }
 }
+
+/// The long options in a help text.
+fn options(help: &str) -> Vec<&str> {
+    let words = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    words.map(|rest| rest.split([' ', '[', '=']).next().unwrap()).collect()
+}
+
+#[test]
+fn every_option_is_in_the_manual_in_the_completions_and_in_the_readme() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = |arguments: &[&str]| {
+        let output = program(directory.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (help, manual) = (out(&["--help"]), out(&["man"]));
+    let completions = out(&["completions", "bash"]);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, server) = readme.split_once("## The server: `messageu-server`").unwrap();
+    let options = options(&help);
+    assert!(options.len() > 25, "{options:?}");
+    for option in options.into_iter().filter(|option| !["help", "version"].contains(option)) {
+        assert!(
+            manual.contains(&format!("\\-\\-{}", option.replace('-', "\\-"))),
+            "{option} is not in the manual"
+        );
+        assert!(completions.contains(&format!("--{option}")), "{option} is not completed");
+        assert!(server.contains(&format!("`--{option}")), "{option} is not in README.md");
+    }
+    for command in ["import", "backup", "restore", "verify-backup"] {
+        let section = format!(".SH MESSAGEU-SERVER {}", command.to_uppercase());
+        assert!(manual.contains(&section), "{command} has no section");
+        assert!(completions.contains(command) && server.contains(command), "{command}");
+    }
+}

@@ -5,7 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod ledger;
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -186,7 +186,11 @@ pub(crate) fn read_answer(
     let mut all = Vec::new();
     let mut buffer = [0; 65_536];
     let answer = loop {
-        let read = stream.read(&mut buffer).unwrap();
+        let read = match stream.read(&mut buffer) {
+            // A signal that was for somebody else.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.unwrap(),
+        };
         assert!(read > 0, "{dialect}: closed after {} bytes of {operation}", all.len());
         all.extend_from_slice(&buffer[..read]);
         if let Some(answer) = incoming.push(&buffer[..read]) {
