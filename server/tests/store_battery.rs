@@ -1089,6 +1089,24 @@ async fn sqlite_makes_the_tables_that_classic_tools_expect() {
 }
 
 #[tokio::test]
+async fn sqlite_writes_places_down_as_fast_as_messages_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { written_down_from: Some(100), ..Options::default() };
+    let store = SqliteStore::open_with(&database(&directory), options).unwrap();
+    let (alice, bob) = alice_and_bob(&store).await;
+    for transaction in 0..6_u16 {
+        let row = |number: u16| {
+            let (mut digest, message) = ([0; 32], text(alice, bob, b"text"));
+            digest[..4].copy_from_slice(&[transaction.to_be_bytes(), number.to_be_bytes()].concat());
+            ImportRow::Message { message, digest }
+        };
+        let taken = store.import((0..5_000).map(row).collect()).await.unwrap();
+        assert!(taken.iter().all(Result::is_ok), "{transaction}: {:?}", taken.last());
+    }
+    assert_eq!(waiting(&store, alice).await.len(), 30_000);
+}
+
+#[tokio::test]
 async fn sqlite_brings_a_database_of_the_first_layout_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
     outside(&directory)

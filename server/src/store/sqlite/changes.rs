@@ -7,7 +7,7 @@ use messageu_wire::fields::ClientId;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::counters::{Counters, Queue};
-use super::tail::{Changed, MOST_IN_TAIL, Place, Tail};
+use super::tail::{Changed, Place, Tail};
 use super::{chunk_id, reader};
 use crate::store::{
     Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, QueueLimits, Sequence,
@@ -261,11 +261,10 @@ impl<'a> Changes<'a> {
 
     /// Refuses messages whose places could not be written down later, as that has failed for long.
     fn room_in_tail(&self) -> Result<(), Failure> {
-        if self.changed.len_of(self.tail) < MOST_IN_TAIL {
-            Ok(())
-        } else {
-            Err(StoreError::Storage("the queue could not be written down".to_owned()).into())
+        if self.changed.fills(self.tail) {
+            return Err(StoreError::Storage("the queue could not be written down".to_owned()).into());
         }
+        Ok(())
     }
 
     fn progress(&self, upload: UploadId) -> Result<Progress, Failure> {

@@ -155,9 +155,9 @@ impl SqliteStore {
         // Whoever uploaded these is gone.
         connection.execute("UPDATE uploads SET Doomed = TRUE", [])?;
         let readers = Readers::open(path)?;
-        let tail = Arc::new(Tail::read(&connection)?);
+        let tail = Arc::new(Tail::read(&connection, options.written_down_from)?);
         let log = (beside(path, "-wal"), log_size);
-        let writer = Writer::start(connection, Arc::clone(&tail), options, log, lock)?;
+        let writer = Writer::start(connection, Arc::clone(&tail), log, lock)?;
         let path = path.to_owned();
         Ok(Self { readers, writer, directory: Directory::default(), tail, path })
     }

@@ -14,10 +14,10 @@ use rusqlite::{Connection, ErrorCode};
 use crate::store::Amount;
 
 /// Places that the tail has before they are written down, some 80 bytes each.
-pub(super) const WRITTEN_DOWN_FROM: usize = 32_768;
+const WRITTEN_DOWN_FROM: usize = 32_768;
 
-/// Places beyond which no message is taken: they are not being written down, as on a full disk.
-pub(super) const MOST_IN_TAIL: usize = 4 * WRITTEN_DOWN_FROM;
+/// Places of messages that may come while others are written down: more than two transactions have.
+const ON_THEIR_WAY: usize = 10_000;
 
 /// A message's place in a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,11 +29,14 @@ pub(super) struct Place {
 }
 
 /// The places that are not on disk, as of the last commit. The writer changes them, readers look.
-#[derive(Default)]
 pub(super) struct Tail {
     state: Mutex<State>,
     /// Some of it could not be read: what is known to wait for somebody may not be all.
     is_damaged: bool,
+    /// Places that are written down when there are more.
+    written_down_from: usize,
+    /// Places beyond which no message is taken: they are not being written down, as on a full disk.
+    most: usize,
 }
 
 #[derive(Default)]
@@ -74,15 +77,16 @@ impl Changed {
         places
     }
 
-    /// Places that the tail has, once this is done.
-    pub(super) fn len_of(&self, tail: &Tail) -> usize {
-        (tail.len() + self.added.len()).saturating_sub(self.removed.len())
+    /// Whether the tail has no room for more, once this is done.
+    pub(super) fn fills(&self, tail: &Tail) -> bool {
+        (tail.len() + self.added.len()).saturating_sub(self.removed.len()) >= tail.most
     }
 }
 
 impl Tail {
-    /// Reads the tail that belongs to a database.
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+    /// Reads the tail that belongs to a database, and that is written down when it has more than `written_down_from`.
+    pub(super) fn read(connection: &Connection, written_down_from: Option<usize>) -> rusqlite::Result<Self> {
+        let written_down_from = written_down_from.unwrap_or(WRITTEN_DOWN_FROM);
         let mut select = connection.prepare(
             "SELECT ToClient, ID, FromClient, Size FROM messages
              WHERE ID > (SELECT coalesce(max(ID), 0) FROM queue_end)
@@ -105,7 +109,8 @@ impl Tail {
             }
             Err(error) => return Err(error),
         };
-        let tail = Self { is_damaged, ..Self::default() };
+        let most = (4 * written_down_from).max(written_down_from + ON_THEIR_WAY);
+        let tail = Self { state: Mutex::default(), is_damaged, written_down_from, most };
         tail.change(Changed { added, removed: HashMap::new() });
         Ok(tail)
     }
@@ -117,6 +122,10 @@ impl Tail {
             .query_one(on_disk, [], |row| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? }))?;
         self.state().queues.values().flatten().for_each(|place| waiting.count(place.size));
         Ok(waiting)
+    }
+
+    pub(super) fn written_down_from(&self) -> usize {
+        self.written_down_from
     }
 
     pub(super) fn is_damaged(&self) -> bool {

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::changes::{Changes, Failure};
 use super::counters::Counters;
-use super::tail::{Place, Tail, WRITTEN_DOWN_FROM};
+use super::tail::{Place, Tail};
 use super::{BUSY_TIMEOUT, OpenProblem, Options, closed};
 use crate::store::{StoreError, StoreMetrics};
 
@@ -89,7 +89,6 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         tail: Arc<Tail>,
-        options: Options,
         (log, log_size): (PathBuf, u64),
         lock: File,
     ) -> Result<Self, OpenProblem> {
@@ -106,7 +105,6 @@ impl Writer {
             connection,
             counters: Counters::default(),
             tail,
-            written_down_from: options.written_down_from.unwrap_or(WRITTEN_DOWN_FROM),
             writing_down: None,
             waits_for_disk: true,
             // The last run may have left something.
@@ -330,8 +328,6 @@ struct WriterThread {
     connection: Connection,
     counters: Counters,
     tail: Arc<Tail>,
-    /// Places in the tail that are written down when there are more.
-    written_down_from: usize,
     writing_down: Option<WritingDown>,
     /// Whether a commit waits for the disk, as it is set now.
     waits_for_disk: bool,
@@ -366,6 +362,8 @@ impl WriterThread {
                 self.sweep();
             }
             self.write_down();
+            // As fast as more comes.
+            while self.tail.len() > 2 * self.tail.written_down_from() && self.write_down() {}
             self.limit_log();
         }
         let touched = self.touched.all();
@@ -449,14 +447,14 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Writes a bounded part of the tail down, once it is long.
-    fn write_down(&mut self) {
+    /// Writes a bounded part of the tail down, once it is long. Returns whether it did.
+    fn write_down(&mut self) -> bool {
         let mut work = match self.writing_down.take() {
             Some(work) => work,
-            None if self.tail.len() > self.written_down_from && !self.tail.is_damaged() => {
+            None if self.tail.len() > self.tail.written_down_from() && !self.tail.is_damaged() => {
                 WritingDown::begin(&self.tail)
             }
-            None => return,
+            None => return false,
         };
         let places = work.next(&self.tail);
         let end = work.recipients.is_empty().then_some(work.last);
@@ -465,10 +463,12 @@ impl WriterThread {
             Ok(()) => {
                 self.tail.written_down(&places);
                 self.writing_down = Some(work).filter(|_| end.is_none());
+                true
             }
             Err(error) => {
                 tracing::warn!(%error, "the queue could not be written down; trying again later");
                 self.counters.forget();
+                false
             }
         }
     }
