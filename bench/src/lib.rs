@@ -1,6 +1,6 @@
 //! What MessageU's server does in a second, beside what the machine and other systems do in the same run.
 //!
-//! [`scenario`] has what is measured, [`reference`] the machine's own limits, [`peer`] other systems on the same job,
+//! [`scenario`] has what is measured, [`mod@reference`] the machine's own limits, [`peer`] other systems on the same job,
 //! [`report`] what it all comes to.
 #![forbid(unsafe_code)]
 #![allow(
