@@ -205,19 +205,16 @@ impl RequestReader {
         };
         let operation = front.request.operation();
         if dialect != front.dialect {
-            front.dialect = dialect;
             let payload = self.buffer.get(dialect.request_header_size()..front.size).unwrap_or_default();
-            front.request = Request::decode(operation, payload, dialect.profile)
-                .map_err(|error| self.reject(error, Some(&front)))?;
-            // Read otherwise, it may be another wrong than the one that is let pass.
-            if front.deviation != deviation(&front).filter(|_| front.deviation.is_some()) {
-                let (family, declared) = (dialect.family, front.header.size);
-                let header_size = u64::try_from(dialect.request_header_size()).unwrap_or(0);
-                let expected = frame.saturating_sub(header_size);
-                let error = WireError::DeclaredSize { operation, family, declared, expected };
-                return Err(self.reject(error, Some(&front)));
+            if let Ok(request) = Request::decode(operation, payload, dialect.profile) {
+                let read_otherwise = Front { dialect, request, ..front.clone() };
+                // It may be another wrong than the one that is let pass: then what follows says nothing.
+                if front.deviation == deviation(&read_otherwise).filter(|_| front.deviation.is_some()) {
+                    front = read_otherwise;
+                }
             }
         }
+        let dialect = front.dialect;
         self.buffer.advance(front.size);
         self.begun = true;
         let tail = dialect.request_tail(operation, frame);
@@ -228,7 +225,7 @@ impl RequestReader {
             Operation::SendMessage => State::Content { left: content, filler },
             _ => State::Front,
         };
-        let Front { dialect, header, request, deviation, .. } = front;
+        let Front { header, request, deviation, .. } = front;
         let (version, client_id) = (header.version, header.client_id);
         Ok(Event::Request(Box::new(Received { dialect, version, client_id, request, deviation })))
     }

@@ -116,6 +116,20 @@ fn a_type_that_is_a_key_request_to_another_profile_is_none_to_somebody_unknown()
 }
 
 #[test]
+fn padding_says_nothing_where_the_padded_profile_would_make_a_passed_over_wrong_another_one() {
+    let plain = classic(Family::C);
+    let garbage = declare(plain, 0x0dd_ba11, send_head(plain, 1, 0));
+    for zeros in [1024 - garbage.len(), 1027 - garbage.len()] {
+        let received = heard_when_quiet(&[garbage.clone(), vec![0; zeros]].concat());
+        assert_eq!(
+            (received.dialect, received.deviation),
+            (plain, Some(Deviation::EmptySendDeclaresGarbage)),
+            "{zeros} zeros"
+        );
+    }
+}
+
+#[test]
 fn a_layout_of_its_own_is_recognised_without_a_memory() {
     for (dialect, bytes) in [
         (SIZE_BEFORE_TYPE, send_head(SIZE_BEFORE_TYPE, 3, 0x0102)),
