@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::dialect::{Family, PADDING_BLOCK};
+use crate::envelope::file::FILE_NAME_MAX;
 use crate::fields::{NAME_FIELD_SIZE, NAME_MAX};
 use crate::operations::{Operation, ResponseCode};
 
@@ -124,4 +125,65 @@ pub enum WireError {
         /// The name.
         name: String,
     },
+    /// Bytes that begin no envelope.
+    #[error("an envelope begins with 4d 55 33 01, not with {:02x} {:02x} {:02x} {:02x}", .found[0], .found[1], .found[2], .found[3])]
+    NotAnEnvelope {
+        /// What they begin with.
+        found: [u8; 4],
+    },
+    /// A structure is larger than any of its kind.
+    #[error("{what}: at most {limit} bytes, but there are {size}")]
+    EnvelopeSize {
+        /// The structure.
+        what: &'static str,
+        /// Bytes there are.
+        size: usize,
+        /// Most bytes that it has.
+        limit: usize,
+    },
+    /// A size that is none of those that messages are padded to.
+    #[error("{what}: {size} bytes, less {overhead}, is no size that this content is padded to")]
+    LadderSize {
+        /// The structure.
+        what: &'static str,
+        /// Bytes there are.
+        size: usize,
+        /// How many of them do not count.
+        overhead: usize,
+    },
+    /// A field that may have one value only has another.
+    #[error("the {field} at byte {at} is {found}, expected {expected}")]
+    FieldValue {
+        /// The field.
+        field: &'static str,
+        /// Where it is.
+        at: usize,
+        /// What it is.
+        found: u64,
+        /// What it has to be.
+        expected: u64,
+    },
+    /// A field is beyond its limit.
+    #[error("the {field} at byte {at} is {found}, which is above {limit}")]
+    FieldLimit {
+        /// The field.
+        field: &'static str,
+        /// Where it is.
+        at: usize,
+        /// What it is.
+        found: u64,
+        /// The most it may be.
+        limit: u64,
+    },
+    /// Padding that is not zeros.
+    #[error("the padding has a byte other than 0 at {at}")]
+    NotPadding {
+        /// Position of the first such byte.
+        at: usize,
+    },
+    /// A text that is not a file's name.
+    #[error(
+        "a file's name has 1 to {FILE_NAME_MAX} bytes of UTF-8, no slash, backslash, colon or control character, and is not . or .."
+    )]
+    FileName,
 }

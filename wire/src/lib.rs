@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dialect;
+pub mod envelope;
 pub mod error;
 pub mod fields;
 pub mod frame;

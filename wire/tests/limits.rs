@@ -11,6 +11,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use messageu_wire::dialect::{Dialect, Family, Pin};
+use messageu_wire::envelope::ENVELOPE_MAX;
+use messageu_wire::envelope::frame::Frame;
+use messageu_wire::envelope::init::Init;
+use messageu_wire::envelope::msg::Msg;
 use messageu_wire::error::WireError;
 use messageu_wire::fields::ClientId;
 use messageu_wire::frame::{Event, RequestReader};
@@ -151,4 +155,16 @@ fn bytes_of_no_dialect_are_refused_with_what_was_found() {
         rejection.to_string(),
         "bytes 16 to 18 of the request (01 01 01) are those of no dialect served here"
     );
+}
+
+#[test]
+fn an_envelope_that_is_too_large_or_claims_too_much_allocates_nothing() {
+    let mut large = vec![0; ENVELOPE_MAX + 1];
+    large[..6].copy_from_slice(b"MU3\x01\x01\x03");
+    assert_eq!(allocated_by(|| assert!(Msg::decode(&large).is_err())), 0);
+    large[5] = 2;
+    assert_eq!(allocated_by(|| assert!(Init::decode(&large).is_err())), 0);
+    let mut plaintext = vec![0; 255];
+    plaintext[26..30].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(allocated_by(|| assert!(Frame::decode(&plaintext).is_err())), 0);
 }

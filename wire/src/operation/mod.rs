@@ -60,8 +60,21 @@ pub(crate) fn decode_exactly<T>(what: &'static str, bytes: &[u8], order: ByteOrd
 where
     T: for<'a> BinRead<Args<'a> = ()>,
 {
+    decode_exactly_with(what, bytes, order, ())
+}
+
+/// The same for a value whose layout takes arguments: sizes that `bytes` are checked to have.
+pub(crate) fn decode_exactly_with<T, A>(
+    what: &'static str,
+    bytes: &[u8],
+    order: ByteOrder,
+    args: A,
+) -> Result<T, WireError>
+where
+    T: for<'a> BinRead<Args<'a> = A>,
+{
     let mut cursor = Cursor::new(bytes);
-    let value = T::read_options(&mut cursor, order.into(), ())
+    let value = T::read_options(&mut cursor, order.into(), args)
         .map_err(|_| WireError::Truncated { what, got: bytes.len() })?;
     let used = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
     if used == bytes.len() {

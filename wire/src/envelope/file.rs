@@ -1,0 +1,188 @@
+//! Files: the manifest, which travels in a MSG, and the chunks, which are stored beside the messages.
+
+use std::fmt;
+
+use binrw::binrw;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::field::{Digest, FileId};
+use super::sealed::{SEALED_OVERHEAD, Sealed};
+use super::{decode, encode, expect};
+use crate::error::WireError;
+
+/// Bytes of a file in each chunk but the last.
+pub const CHUNK_SIZE: usize = 64 * 1024;
+/// Most bytes of a sealed chunk.
+pub const SEALED_CHUNK_MAX: usize = CHUNK_SIZE + 16 + SEALED_OVERHEAD;
+/// Bytes of a manifest before the name.
+pub const MANIFEST_HEADER_SIZE: usize = 124;
+/// Most bytes of a file's name.
+pub const FILE_NAME_MAX: usize = 255;
+
+/// The secret that the keys of a file's chunks come from. Erased when dropped, and never shown.
+#[binrw]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct FileKey(pub [u8; 64]);
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileKey(…)")
+    }
+}
+
+/// The name of a file: 1 to 255 bytes of UTF-8 that name a file in any directory, and nothing outside of it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct FileName(String);
+
+impl FileName {
+    /// Takes a text as a file's name.
+    ///
+    /// # Errors
+    /// [`WireError::FileName`] for what is empty, longer than 255 bytes, `.` or `..`, or has a slash, a backslash, a
+    /// colon, or a control character or one that turns the order of what is shown.
+    pub fn new(text: &str) -> Result<Self, WireError> {
+        let unfit = |c: char| {
+            c.is_control()
+                || matches!(c, '/' | '\\' | ':' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        let fits = (1..=FILE_NAME_MAX).contains(&text.len()) && !matches!(text, "." | "..");
+        if fits && !text.contains(unfit) { Ok(Self(text.to_owned())) } else { Err(WireError::FileName) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a recipient needs to fetch, open and check a file.
+/// ```text
+/// 0 file id 16 ‖ 16 file key 64 ‖ 80 size u64 ‖ 88 chunks u32 ‖ 92 SHA-256 of all chunks' tags 32 ‖ 124 name
+/// ```
+/// The name takes the rest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Manifest {
+    /// 0: which file.
+    pub file_id: FileId,
+    /// 16: the secret of its chunks.
+    pub file_key: FileKey,
+    /// 80: its bytes; how many chunks they take follows.
+    pub size: FileSize,
+    /// 92: SHA-256 over the tags of all chunks in their order.
+    pub tags: Digest,
+    /// 124: its name.
+    pub name: FileName,
+}
+
+/// Bytes of a file: what fits in a u32 of chunks.
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct FileSize {
+    bytes: u64,
+    chunks: u32,
+}
+
+impl FileSize {
+    /// Takes a number of bytes as a file's size.
+    ///
+    /// # Errors
+    /// [`WireError::FieldLimit`] above 2^32 - 1 chunks.
+    pub fn new(bytes: u64) -> Result<Self, WireError> {
+        const CHUNK: u64 = 64 * 1024;
+        let chunks = bytes.div_ceil(CHUNK).max(1);
+        match u32::try_from(chunks) {
+            Ok(chunks) => Ok(Self { bytes, chunks }),
+            Err(_) => Err(WireError::FieldLimit {
+                field: "size",
+                at: 80,
+                found: bytes,
+                limit: u64::from(u32::MAX) * CHUNK,
+            }),
+        }
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// How many chunks the file has: an empty one has one, which is empty.
+    #[must_use]
+    pub fn chunks(self) -> u32 {
+        self.chunks
+    }
+
+    /// Bytes of the file in a chunk; `None` if it has no such chunk.
+    #[must_use]
+    pub fn chunk_size(self, index: u32) -> Option<usize> {
+        let last = self.chunks - 1;
+        match index.cmp(&last) {
+            std::cmp::Ordering::Less => Some(CHUNK_SIZE),
+            std::cmp::Ordering::Equal => {
+                let before = u64::from(last) * u64::try_from(CHUNK_SIZE).ok()?;
+                usize::try_from(self.bytes - before).ok()
+            }
+            std::cmp::Ordering::Greater => None,
+        }
+    }
+}
+
+/// What stands before a name.
+#[binrw]
+struct ManifestHeader {
+    file_id: FileId,
+    file_key: FileKey,
+    size: u64,
+    chunks: u32,
+    tags: Digest,
+}
+
+impl Manifest {
+    /// Reads a manifest, which is the body of a frame.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`] below 124 bytes, [`WireError::FieldValue`] for a number of chunks that the size does not
+    /// make, [`WireError::FieldLimit`] for a size beyond all chunks, [`WireError::FileName`] for a name that is none.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        const WHAT: &str = "file manifest";
+        let (header, name) = body
+            .split_at_checked(MANIFEST_HEADER_SIZE)
+            .ok_or(WireError::Truncated { what: WHAT, got: body.len() })?;
+        let ManifestHeader { file_id, file_key, size, chunks, tags } = decode(WHAT, header)?;
+        let size = FileSize::new(size)?;
+        expect("chunks", 88, chunks, size.chunks)?;
+        let name = FileName::new(str::from_utf8(name).map_err(|_| WireError::FileName)?)?;
+        Ok(Self { file_id, file_key, size, tags, name })
+    }
+
+    /// The manifest as the body of a frame, in memory that is erased.
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let header = ManifestHeader {
+            file_id: self.file_id,
+            file_key: self.file_key.clone(),
+            size: self.size.bytes,
+            chunks: self.size.chunks,
+            tags: self.tags,
+        };
+        let header = Zeroizing::new(encode(&header));
+        Zeroizing::new([header.as_slice(), self.name.0.as_bytes()].concat())
+    }
+}
+
+/// Reads a chunk: a [`Sealed`] of at most 64 KiB of a file.
+///
+/// # Errors
+/// [`WireError::Truncated`] or [`WireError::EnvelopeSize`] for a size that no chunk has.
+pub fn decode_chunk(bytes: &[u8]) -> Result<Sealed, WireError> {
+    Sealed::decode("chunk", bytes, SEALED_CHUNK_MAX - SEALED_OVERHEAD)
+}
