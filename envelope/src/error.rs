@@ -1,6 +1,9 @@
 //! What can go wrong. What comes of a secret says nothing about why; what comes of a file or a key's form says all.
 
-use messageu_wire::error::FieldError;
+use messageu_wire::envelope::bundle::MIN_DIALECT;
+use messageu_wire::envelope::field::{Epoch, UnixSeconds};
+use messageu_wire::error::{FieldError, WireError};
+use messageu_wire::fields::ClientId;
 use thiserror::Error;
 
 /// A wrapped key or sealed content that does not open: a wrong key, or bytes that are not what the sender sealed.
@@ -57,4 +60,179 @@ pub enum FileError {
         #[source]
         error: LegacyKeyError,
     },
+}
+
+/// An RSA key that is not one of version 3's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum KeyError {
+    /// A peer's public key is not usable.
+    #[error("a public key of version 3 is 422 bytes of X.509 DER: RSA-3072 with the exponent 65537")]
+    Public,
+    /// A private key is not usable.
+    #[error("a private key of version 3 is PKCS#8 DER of RSA-3072 with the exponent 65537")]
+    Private,
+    /// The RSA library refused to generate a key; never seen.
+    #[error("no RSA key could be generated")]
+    Generation,
+    /// The RSA library refused to sign; never seen.
+    #[error("nothing could be signed")]
+    Signing,
+}
+
+/// A signature that is not the identity's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("this signature is of another key, or of something else")]
+pub struct SignatureError;
+
+/// A key bundle that is not to be used.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum BundleError {
+    /// It is no bundle of suite 1.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// One of its keys is not usable.
+    #[error("the {what}: {error}")]
+    Key {
+        /// Which key.
+        what: &'static str,
+        /// What it should be.
+        #[source]
+        error: KeyError,
+    },
+    /// It is somebody else's.
+    #[error("the bundle is of {found}, not of {expected}")]
+    Owner {
+        /// Whose it is.
+        found: ClientId,
+        /// Whose it should be.
+        expected: ClientId,
+    },
+    /// The identity is not the pinned one.
+    #[error("the identity is not the one that is pinned")]
+    Identity,
+    /// The identity did not sign it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// A later one was seen.
+    #[error("the bundle has the epoch {found}, but {seen} was seen")]
+    Epoch {
+        /// The bundle's epoch.
+        found: Epoch,
+        /// The highest that was seen.
+        seen: Epoch,
+    },
+    /// It is too old.
+    #[error("the bundle expired at {expired}; it is {now}")]
+    Expired {
+        /// When, in seconds since 1970.
+        expired: UnixSeconds,
+        /// The time now.
+        now: UnixSeconds,
+    },
+    /// It asks for a dialect that is not spoken here, or that may not be asked for.
+    #[error("the bundle asks for dialect {found} at least, but it has to be {}", MIN_DIALECT.0)]
+    MinDialect {
+        /// What it asks for.
+        found: u8,
+    },
+}
+
+/// An OFFER that is not to be answered.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum OfferError {
+    /// It is no OFFER.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// Its identity key is not usable.
+    #[error("the identity key: {0}")]
+    Key(#[from] KeyError),
+    /// Its sender's id does not follow from the identity key.
+    #[error("the offer says it is from {claimed}, but its key is that of {found}")]
+    Sender {
+        /// Who it says sent it.
+        claimed: ClientId,
+        /// Whose key is in it.
+        found: ClientId,
+    },
+    /// It is to somebody else.
+    #[error("the offer is to {found}")]
+    Recipient {
+        /// Whom it is to.
+        found: ClientId,
+    },
+    /// Its sender did not sign it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// It is too old.
+    #[error("the offer was made at {issued}, more than 30 days ago")]
+    Expired {
+        /// When, in seconds since 1970.
+        issued: UnixSeconds,
+    },
+}
+
+/// Something that cannot be sealed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum SealError {
+    /// What is to be sealed has no layout.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A peer's agreement key is of low order.
+    #[error("the peer's key is one that agrees on nothing")]
+    Agreement,
+    /// It would be sealed to ourselves.
+    #[error("a session is between two different users")]
+    Oneself,
+    /// An offer and a bundle are not of the same user.
+    #[error("the offer is of another user than the bundle")]
+    OtherUser,
+    /// The session's numbers are used up.
+    #[error("the session has no numbers left: begin another")]
+    Exhausted,
+}
+
+/// A text that is not what our QR codes say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum QrError {
+    /// It has another form.
+    #[error("a code is mu3:, 32 hexadecimal digits, a colon, and 64 hexadecimal digits")]
+    Form,
+    /// The client id in it does not follow from the fingerprint.
+    #[error("the code's client id is not that of its fingerprint")]
+    Mismatch,
+}
+
+/// Stored bytes that are not a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("these bytes are not a session's state as it was stored, from byte {at} on")]
+pub struct StateError {
+    /// Where it stops to be one.
+    pub at: usize,
+}
+
+/// A sealed key file that is not to be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum AtRestError {
+    /// It is another kind of file, or cut short.
+    #[error(
+        "this is no sealed key file: it begins with MU3-KEYS, and has {} bytes at least",
+        crate::at_rest::KEY_FILE_OVERHEAD
+    )]
+    Form,
+    /// It asks for more than is given here.
+    #[error("the {what} is {found}, which is not in 1 to {limit}")]
+    Cost {
+        /// Of what.
+        what: &'static str,
+        /// How much.
+        found: u32,
+        /// The most that is given.
+        limit: u32,
+    },
+    /// It does not open.
+    #[error("the passphrase is another one, or the file is damaged")]
+    Open,
 }
