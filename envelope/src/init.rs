@@ -51,6 +51,8 @@ pub fn seal_init(
     if ours.client_id() == theirs.client_id() {
         return Err(SealError::Oneself);
     }
+    // So does a server say that it has none left.
+    let one_time = one_time.filter(|one_time| one_time.id != OneTimeId::NONE);
     let content = to.content();
     let ephemeral = DhSecret::generate(rng);
     let random = Wrapped::generate(rng);

