@@ -123,6 +123,23 @@ fn a_shorter_file_cannot_pass_for_the_longer_one() {
     assert_eq!(open(&short, &chunks[..1]), Err(OpenError));
 }
 
+/// A sender may seal whatever it likes under the right keys: a chunk still has the size that its place gives it.
+#[test]
+fn a_chunk_of_another_size_than_its_places_is_refused() {
+    use messageu_envelope::aead::AeadKey;
+    let (manifest, chunks) = seal(&content(THREE_CHUNKS), 141);
+    let place = [0; 9];
+    let info = [b"MU3-FILE".as_slice(), &place].concat();
+    let key = common::primitives::hkdf(&manifest.file_id.0, &manifest.file_key.0, &info);
+    let aad = [manifest.file_id.0.as_slice(), &place].concat();
+    let seal_first = |content: &[u8]| AeadKey::from_bytes(&key).seal(&aad, content, &mut rng(142)).encode();
+    let open_first = |chunk: &[u8]| FileOpener::new(manifest.clone()).open(chunk).is_ok();
+    assert!(open_first(&chunks[0]) && open_first(&seal_first(&content(CHUNK_SIZE))));
+    for size in [0, 100, CHUNK_SIZE - 1, CHUNK_SIZE + 1] {
+        assert!(!open_first(&seal_first(&content(size))), "{size}");
+    }
+}
+
 #[test]
 fn a_chunk_that_does_not_open_can_be_fetched_again() {
     let (manifest, chunks) = seal(&content(10), 138);

@@ -200,6 +200,86 @@ fn a_sender_block_is_of_one_init() {
     assert_eq!(with(&SenderBlock { client_id: bob().id(), identity, ..carol_block }), Err(OpenError));
 }
 
+/// A whole INIT to Bob, made of primitives by somebody who says that they are `from` and signs with `signer`.
+fn forged_init(from: &User, signer: &User, number: u32) -> Vec<u8> {
+    use common::primitives::{chain_step, hkdf, root_step};
+    use messageu_envelope::aead::AeadKey;
+    use messageu_envelope::wrapping::{PeerWrappingKey, Wrapped};
+    use messageu_wire::envelope::field::SessionId;
+    use messageu_wire::envelope::init::{Init, InitHeader, SenderBlock};
+    use messageu_wire::envelope::msg::{Msg, MsgHeader};
+    use messageu_wire::envelope::statement::Context;
+    use messageu_wire::envelope::{EnvelopeKind, Prefix};
+    use sha2::{Digest, Sha256};
+    let mut rng = rng(46);
+    let bundle = bob().bundle.bundle();
+    let (ephemeral, ratchet) = (DhSecret::generate(&mut rng), DhSecret::generate(&mut rng));
+    let random = Wrapped::generate(&mut rng);
+    let header = InitHeader {
+        prefix: Prefix::new(EnvelopeKind::INIT),
+        prekey_id: bundle.content.prekey_id,
+        one_time_id: ONE_TIME_ID,
+        wrap_id: bundle.content.wrap_id,
+        ephemeral: ephemeral.public_key(),
+        wrapped: PeerWrappingKey::new(&bundle.content.wrap_key).unwrap().wrap(&random, &mut rng).unwrap(),
+    };
+    let recipient = bob().identity().fingerprint().0;
+    let transcript =
+        Sha256::digest([header.encode().as_slice(), &recipient, &Sha256::digest(bundle.encode())].concat());
+    let agreed =
+        [&bundle.content.prekey, &bob().one_time.public_key()].map(|key| *ephemeral.agree(key).unwrap());
+    let secret = [random.as_bytes().as_slice(), agreed.as_flattened()].concat();
+    let derived = hkdf::<96>(&transcript, &secret, b"MU3-INIT");
+    let (sender_key, pre) = derived.split_first_chunk().unwrap();
+
+    let signed = [transcript.as_slice(), &from.id().0, &bob().id().0].concat();
+    let block = SenderBlock {
+        client_id: from.id(),
+        identity: *from.identity().public_key(),
+        signature: signer.key.sign(Context::INIT, &signed, &mut rng).unwrap(),
+    };
+    let sender = AeadKey::from_bytes(sender_key).seal(&transcript, &block.encode(), &mut rng);
+
+    let fingerprints = [from.identity().fingerprint().0, recipient];
+    let session = hkdf::<48>(&transcript, pre, &[b"MU3-SK".as_slice(), fingerprints.as_flattened()].concat());
+    let agreed = ratchet.agree(&bundle.content.prekey).unwrap();
+    let (_, mut chain) = root_step(session.first_chunk().unwrap(), &agreed);
+    for _ in 0..number {
+        chain = chain_step(&chain).1;
+    }
+    let msg = MsgHeader {
+        prefix: Prefix::new(EnvelopeKind::MSG),
+        session_id: SessionId(*session.last_chunk().unwrap()),
+        ratchet: ratchet.public_key(),
+        previous_count: 0,
+        number,
+    };
+    let ids = [from.id().0, bob().id().0];
+    let aad = [b"MU3-MSG\0", ids.as_flattened(), fingerprints.as_flattened(), &msg.encode()].concat();
+    let plaintext = text(b"forged", &mut rng).encode().unwrap();
+    let sealed = AeadKey::from_bytes(&chain_step(&chain).0).seal(&aad, &plaintext, &mut rng);
+    Init { header, sender, first: Msg { header: msg, sealed } }.encode()
+}
+
+#[test]
+fn only_who_signs_as_somebody_can_begin_a_session_as_them() {
+    let opens = |from, signer| open(&forged_init(from, signer, 0), bob()).map(|opened| opened.peer);
+    assert_eq!(opens(alice(), alice()).as_ref(), Some(alice().identity()));
+    assert_eq!(opens(alice(), carol()), None);
+    assert_eq!(opens(carol(), alice()), None);
+}
+
+#[test]
+fn an_init_from_oneself_is_refused_even_if_it_is_signed() {
+    assert!(open(&forged_init(bob(), bob(), 0), bob()).is_none());
+}
+
+#[test]
+fn the_message_in_an_init_is_the_first_of_its_session() {
+    assert!(open(&forged_init(alice(), alice(), 0), bob()).is_some());
+    assert!(open(&forged_init(alice(), alice(), 1), bob()).is_none());
+}
+
 /// K0 and T of an INIT to Bob, as spec.md derives them, from primitives alone.
 fn sender_key(envelope: &[u8]) -> (messageu_envelope::aead::AeadKey, [u8; 32]) {
     use messageu_envelope::aead::AeadKey;
