@@ -4,6 +4,7 @@
 
 pub mod memory;
 mod metrics;
+pub mod modern;
 pub mod sqlite;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
