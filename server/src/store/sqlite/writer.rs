@@ -46,6 +46,10 @@ const LOG_PART_OF_DISK: u64 = 32;
 const READER_TIMEOUT: Duration = Duration::from_millis(100);
 const READER_REST: Duration = Duration::from_secs(5);
 
+/// KiB of pages that the writer keeps. What fifty recipients acknowledge at once is spread over more pages than a reader
+/// needs, and what does not fit is written to the log over and over within one transaction.
+const CACHE_KIB: i64 = 16 << 10;
+
 /// Bytes of a page.
 const PAGE: u64 = 4_096;
 
@@ -62,6 +66,7 @@ pub(super) fn configure(connection: &Connection, log: u64, options: Options) -> 
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", log / PAGE)?;
     connection.pragma_update(None, "journal_size_limit", 4 * log)?;
     match options.max_pages {
