@@ -24,7 +24,10 @@ pub fn value<T: for<'a> Arbitrary<'a> + std::fmt::Debug>() -> impl Strategy<Valu
 }
 
 macro_rules! rows {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         /// Requests of an operation; the size that a send claims is anything.
         pub fn request(operation: Operation) -> BoxedStrategy<Request> {
             match operation {

@@ -20,7 +20,10 @@ pub fn choose<T, I: Iterator<Item = T>>(all: impl Fn() -> I, byte: u8) -> T {
 }
 
 macro_rules! rows {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         fn request(operation: Operation, bytes: &mut Unstructured<'_>) -> Result<Request> {
             match operation {
                 $(Operation::$operation => $module::Request::arbitrary(bytes).map(Request::from),)*

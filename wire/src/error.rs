@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::dialect::{Family, PADDING_BLOCK};
 use crate::envelope::file::FILE_NAME_MAX;
 use crate::fields::{NAME_FIELD_SIZE, NAME_MAX};
+use crate::modern::limits::{CODE_DIGITS, PHONE_DIGITS};
 use crate::operations::{Operation, ResponseCode};
 
 /// A field whose bytes or text do not fit its type.
@@ -24,6 +25,23 @@ pub enum FieldError {
     NameCharacter {
         /// Position in bytes.
         at: usize,
+    },
+    /// A text that is no phone number.
+    #[error("a phone number is written +COUNTRYNUMBER: a plus sign and {} to {} digits", PHONE_DIGITS.start(), PHONE_DIGITS.end())]
+    PhoneNumber,
+    /// What is no code of a registration.
+    #[error("a registration's code has {CODE_DIGITS} digits")]
+    RegistrationCode,
+    /// A number that no one-time key has.
+    #[error("a one-time key has a number from 1 to 2147483647")]
+    OneTimeId,
+    /// A chunk that a file does not have.
+    #[error("a file of {chunks} chunks has no chunk {index}")]
+    ChunkPlace {
+        /// Which chunk was named.
+        index: u32,
+        /// How many there are.
+        chunks: u32,
     },
     /// A name field without a NUL.
     #[error("a name ends with a NUL within {NAME_FIELD_SIZE} bytes, this one does not")]
@@ -181,6 +199,23 @@ pub enum WireError {
         /// Position of the first such byte.
         at: usize,
     },
+    /// A code that no operation has.
+    #[error("the code {code} is that of no operation of version 3")]
+    UnknownCode {
+        /// The code.
+        code: u16,
+    },
+    /// More values or bytes than there may be of them.
+    #[error("{count} are announced where at most {limit} may be")]
+    TooMany {
+        /// What is announced.
+        count: usize,
+        /// What may be.
+        limit: usize,
+    },
+    /// A field that is none.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// A text that is not a file's name.
     #[error(
         "a file's name has 1 to {FILE_NAME_MAX} bytes of UTF-8, no slash, backslash, colon or control character, and is not . or .."

@@ -114,6 +114,16 @@ impl Name {
     }
 }
 
+#[cfg(feature = "arbitrary")]
+impl<'a> arbitrary::Arbitrary<'a> for Name {
+    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+        let size = u.int_in_range(1..=NAME_MAX)?;
+        let letters = (0..size).map(|_| Ok(char::from(u.int_in_range(0x20..=0x7e_u8)?)));
+        let text: String = letters.collect::<arbitrary::Result<_>>()?;
+        Self::new(&text).map_err(|_| arbitrary::Error::IncorrectFormat)
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -11,6 +11,7 @@ pub mod error;
 pub mod fields;
 pub mod frame;
 pub mod message;
+pub mod modern;
 pub mod operation;
 pub mod operations;
 pub mod response;

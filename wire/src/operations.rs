@@ -1,10 +1,15 @@
 //! THE TABLE. A row is an operation, a column is a family of dialects, a cell is `[request code => response code]`.
 //!
-//! Everything that depends on which operations there are comes from this table: the [`Operation`], [`Request`] and
-//! [`Response`] enums here, the codes, the server's handlers, the tests, the fuzz targets. Hand it a macro to add a
-//! reading: `operations!(my_macro)` expands to `my_macro! { rows }`.
+//! Its two sections have no operation in common. The classic dialects share their operations and payloads, and each
+//! family has a column; version 3 has operations of its own, one column, and who may ask for what.
 //!
-//! To add an operation: a row here, a file in `operation/`, a handler in the server, a paragraph in spec.md.
+//! Everything that depends on which operations there are comes from this table: the [`Operation`], [`Request`] and
+//! [`Response`] enums here and those in [`modern`](crate::modern), the codes, the server's handlers, the tests, the fuzz
+//! targets. Hand it a macro to add a reading: `operations!(my_macro)` expands to
+//! `my_macro! { classic { rows } modern { rows } }`.
+//!
+//! To add an operation: a row here, a file in `operation/` or `modern/operation/`, a handler in the server, a paragraph
+//! in spec.md.
 
 use std::fmt;
 
@@ -24,19 +29,40 @@ pub const REFUSAL_CODE: u16 = 9000;
 macro_rules! operations {
     ($then:ident) => {
         $then! {
-            // operation                   A              B               C               D              E
-            Register     register      [100 => 1000] [1000 => 2000] [1100 => 2100] [600 => 2100] [700 => 2100]
-                "create an account";
-            ListClients  list_clients  [101 => 1001] [1001 => 2001] [1101 => 2101] [601 => 2101] [701 => 2101]
-                "list all clients but the asker";
-            FetchKey     fetch_key     [102 => 1002] [1002 => 2002] [1102 => 2102] [602 => 2102] [702 => 2102]
-                "fetch a client's public key";
-            SendMessage  send_message  [103 => 1003] [1003 => 2003] [1103 => 2103] [603 => 2103] [703 => 2103]
-                "put a message into a client's queue";
-            PullMessages pull_messages [104 => 1004] [1004 => 2004] [1104 => 2104] [604 => 2104] [704 => 2104]
-                "fetch and delete what waits for the asker";
-            DeleteClient delete_client [-]           [-]            [-]            [605 => 2105] [-]
-                "delete the asker's account";
+            classic {
+                // operation                   A              B               C               D              E
+                Register     register      [100 => 1000] [1000 => 2000] [1100 => 2100] [600 => 2100] [700 => 2100]
+                    "create an account";
+                ListClients  list_clients  [101 => 1001] [1001 => 2001] [1101 => 2101] [601 => 2101] [701 => 2101]
+                    "list all clients but the asker";
+                FetchKey     fetch_key     [102 => 1002] [1002 => 2002] [1102 => 2102] [602 => 2102] [702 => 2102]
+                    "fetch a client's public key";
+                SendMessage  send_message  [103 => 1003] [1003 => 2003] [1103 => 2103] [603 => 2103] [703 => 2103]
+                    "put a message into a client's queue";
+                PullMessages pull_messages [104 => 1004] [1004 => 2004] [1104 => 2104] [604 => 2104] [704 => 2104]
+                    "fetch and delete what waits for the asker";
+                DeleteClient delete_client [-]           [-]            [-]            [605 => 2105] [-]
+                    "delete the asker's account";
+            }
+            modern {
+                // operation                            codes          who may ask
+                Hello              hello               [3000 => 4000] anybody "ask for a nonce to sign";
+                Authenticate       authenticate        [3001 => 4001] anybody "prove who asks on this connection";
+                Register           register            [3002 => 4002] anybody "create an account for an identity";
+                VerifyRegistration verify_registration [3003 => 4003] anybody "finish a registration with its code";
+                PublishKeys        publish_keys        [3010 => 4010] client  "publish a new key bundle and one-time keys";
+                FetchKeys          fetch_keys          [3011 => 4011] client  "fetch a client's key bundle and a one-time key";
+                SendEnvelope       send_envelope       [3020 => 4020] client  "put an envelope into a client's queue";
+                PullEnvelopes      pull_envelopes      [3021 => 4021] client  "fetch what waits for the asker, or wait for it";
+                Acknowledge        acknowledge         [3022 => 4022] client  "delete envelopes that were received";
+                PutChunk           put_chunk           [3030 => 4030] client  "store a chunk of a file for a client";
+                FetchChunk         fetch_chunk         [3031 => 4031] client  "fetch a chunk of a file";
+                DropFile           drop_file           [3032 => 4032] client  "delete a file that was received";
+                LookUp             look_up             [3040 => 4040] client  "find the client of an exact name";
+                RotateIdentity     rotate_identity     [3041 => 4041] client  "move the asker's account to a new identity";
+                EraseAccount       erase_account       [3042 => 4042] client  "delete the asker's account";
+                FetchSuccession    fetch_succession    [3043 => 4043] client  "fetch who follows a client, with the proof";
+            }
         }
     };
 }
@@ -60,7 +86,10 @@ macro_rules! cell {
 }
 
 macro_rules! declare {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         /// What a client can ask of a server.
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

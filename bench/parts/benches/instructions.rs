@@ -19,7 +19,10 @@ use messageu_wire::operations;
 use messageu_wire::operations::{Operation, Request, Response};
 
 macro_rules! rows {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         #[library_benchmark]
         $(#[bench::$module(cases::request(Operation::$operation))])*
         fn encode_request(request: Request) -> Option<Vec<u8>> {

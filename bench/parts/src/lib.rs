@@ -36,7 +36,10 @@ fn value<T: for<'a> Arbitrary<'a>>() -> T {
 }
 
 macro_rules! rows {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         /// A request of an operation.
         pub fn request(operation: Operation) -> Request {
             match operation {

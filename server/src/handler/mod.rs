@@ -122,7 +122,10 @@ impl Refusal {
 }
 
 macro_rules! declare {
-    ($($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)*) => {
+    (
+        classic { $($operation:ident $module:ident $a:tt $b:tt $c:tt $d:tt $e:tt $meaning:literal;)* }
+        modern $modern:tt
+    ) => {
         $(mod $module;)*
 
         /// Does what is asked. `content` is that of a send, gathered or uploaded before.

@@ -3,7 +3,7 @@
 use binrw::binrw;
 
 use super::field::{DhPublicKey, Epoch, PrekeyId, RsaPublicKey, Signature, UnixSeconds, WrapId};
-use super::{Suite, decode, encode, expect};
+use super::{Suite, decode, encode};
 use crate::error::WireError;
 
 /// Bytes of a bundle.
@@ -39,7 +39,14 @@ pub struct Bundle {
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BundleContent {
-    /// 0: the suite of the keys.
+    /// 0: the suite of the keys: 1, since another's would have another layout.
+    #[br(assert(suite == Suite::ONE, WireError::FieldValue {
+        field: "suite",
+        at: 0,
+        found: suite.0.into(),
+        expected: Suite::ONE.0.into(),
+    }))]
+    #[cfg_attr(feature = "arbitrary", arbitrary(value = Suite::ONE))]
     pub suite: Suite,
     /// 1: the oldest dialect that the owner is to be spoken to in.
     pub min_dialect: Dialect,
@@ -67,10 +74,7 @@ impl Bundle {
     /// # Errors
     /// [`WireError::FieldValue`] for another suite, [`WireError::Truncated`] or [`WireError::Trailing`] for another size.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        const WHAT: &str = "key bundle";
-        let suite = bytes.first().ok_or(WireError::Truncated { what: WHAT, got: 0 })?;
-        expect("suite", 0, *suite, Suite::ONE.0)?;
-        decode(WHAT, bytes)
+        decode("key bundle", bytes)
     }
 
     /// The bundle as bytes.

@@ -36,6 +36,7 @@ macro_rules! bytes_fields {
         }
     )*};
 }
+pub(crate) use bytes_fields;
 
 bytes_fields! {
     /// An RSA-3072 public key: SubjectPublicKeyInfo in DER.
@@ -101,6 +102,7 @@ macro_rules! number_fields {
         }
     )*};
 }
+pub(crate) use number_fields;
 
 number_fields! {
     /// Which of its owner's bundles: grows with each.

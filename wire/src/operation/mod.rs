@@ -55,7 +55,7 @@ pub trait ResponsePayload: Sized {
 /// Reads one value that takes all of `bytes`.
 ///
 /// # Errors
-/// [`WireError::Truncated`] or [`WireError::Trailing`], both with the size that `what` should have had.
+/// [`WireError::Truncated`] or [`WireError::Trailing`], and what a layout refuses of its own accord.
 pub(crate) fn decode_exactly<T>(what: &'static str, bytes: &[u8], order: ByteOrder) -> Result<T, WireError>
 where
     T: for<'a> BinRead<Args<'a> = ()>,
@@ -74,8 +74,10 @@ where
     T: for<'a> BinRead<Args<'a> = A>,
 {
     let mut cursor = Cursor::new(bytes);
-    let value = T::read_options(&mut cursor, order.into(), args)
-        .map_err(|_| WireError::Truncated { what, got: bytes.len() })?;
+    let value = T::read_options(&mut cursor, order.into(), args).map_err(|error| {
+        let of_layout = error.custom_err::<WireError>().cloned();
+        of_layout.unwrap_or(WireError::Truncated { what, got: bytes.len() })
+    })?;
     let used = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
     if used == bytes.len() {
         Ok(value)
