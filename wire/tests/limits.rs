@@ -19,6 +19,7 @@ use messageu_wire::error::WireError;
 use messageu_wire::fields::ClientId;
 use messageu_wire::frame::{Event, RequestReader};
 use messageu_wire::message::MessageType;
+use messageu_wire::modern;
 use messageu_wire::operation::send_message;
 use messageu_wire::operations::{Operation, REFUSAL_CODE, Request};
 use messageu_wire::response::{self, ResponseReader};
@@ -167,4 +168,77 @@ fn an_envelope_that_is_too_large_or_claims_too_much_allocates_nothing() {
     let mut plaintext = vec![0; 255];
     plaintext[26..30].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(allocated_by(|| assert!(Frame::decode(&plaintext).is_err())), 0);
+}
+
+/// A header that claims, and the first bytes of a payload.
+fn claim(header: &[u8], size_at: usize, size: u32) -> Vec<u8> {
+    let mut bytes = header.to_vec();
+    bytes[size_at..size_at + 4].copy_from_slice(&size.to_le_bytes());
+    bytes.extend_from_slice(&[1; 100]);
+    bytes
+}
+
+#[test]
+fn a_frame_of_version_3_reserves_nothing_for_what_it_claims() {
+    for operation in modern::Operation::ALL {
+        let codes = operation.codes();
+        let mut request = [0; 27];
+        request[16] = 3;
+        request[17..19].copy_from_slice(&codes.request.to_le_bytes());
+        let mut response = [0; 11];
+        response[0] = 3;
+        response[1..3].copy_from_slice(&codes.response.to_le_bytes());
+        let (request_max, response_max) = (operation.request_max() as u32, operation.response_max() as u32);
+        for claimed in [request_max, request_max + 1, u32::MAX] {
+            let frame = claim(&request, 19, claimed);
+            let taken = allocated_by(|| {
+                let mut reader = modern::frame::RequestReader::new();
+                reader.push(&frame);
+                match reader.poll() {
+                    Ok(whole) => assert!(claimed == request_max && whole.is_some() == (claimed <= 100)),
+                    Err(rejection) => {
+                        let limit = request_max;
+                        assert_eq!(rejection.error, WireError::PayloadTooLarge { claimed, limit });
+                        assert!(claimed > limit);
+                    }
+                }
+            });
+            assert!(taken < 2048, "{operation} request of {claimed}: {taken} bytes");
+        }
+        for claimed in [response_max + 1, u32::MAX] {
+            let frame = claim(&response, 3, claimed);
+            let taken = allocated_by(|| {
+                let mut reader = modern::frame::ResponseReader::new();
+                reader.push(&frame);
+                let limit = response_max;
+                assert_eq!(reader.poll(), Err(WireError::PayloadTooLarge { claimed, limit }));
+            });
+            assert!(taken < 2048, "{operation} response of {claimed}: {taken} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_count_or_a_size_inside_a_payload_reserves_nothing_for_what_it_claims() {
+    use modern::operation::{Payload, acknowledge, fetch_chunk, pull_envelopes, put_chunk, send_envelope};
+    fn taken_by<P: Payload>(payload: &[u8]) -> usize {
+        allocated_by(|| assert!(P::decode(payload).is_err()))
+    }
+    for claimed in [u32::MAX, 128 * 1024, 65_600] {
+        let size = claimed.to_le_bytes();
+        let at = |before: usize| [&vec![0; before][..], &size, &[0; 8]].concat();
+        // The index is below the number of chunks.
+        let mut chunk = at(40);
+        chunk[32] = 1;
+        for (what, taken) in [
+            ("acknowledge", taken_by::<acknowledge::Request>(&[0xe8, 3, 0, 0])),
+            ("acknowledge too many", taken_by::<acknowledge::Request>(&[0xff, 0xff, 0, 0])),
+            ("fetch a chunk", taken_by::<fetch_chunk::Response>(&at(0))),
+            ("put a chunk", taken_by::<put_chunk::Request>(&chunk)),
+            ("pull", taken_by::<pull_envelopes::Response>(&at(12))),
+            ("send", taken_by::<send_envelope::Request>(&at(33))),
+        ] {
+            assert!(taken < 4096, "{what}, which claims {claimed}: {taken} bytes");
+        }
+    }
 }
