@@ -9,14 +9,19 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arbitrary::Unstructured;
 use messageu_envelope::identity_file::IdentityFile;
 use messageu_envelope::legacy::LegacyPrivateKey;
 use messageu_proptests::answer::{Answer, hear_answer};
 use messageu_proptests::everything;
 use messageu_proptests::hearing::Listener;
+use messageu_proptests::modern;
 use messageu_proptests::property::{key_pair_der, true_database};
 use messageu_wire::dialect::{Dialect, Family, Pin, RecognisedBy};
 use messageu_wire::fields::{ClientId, Name};
+use messageu_wire::modern as modern_wire;
+use messageu_wire::modern::field::Tag;
+use messageu_wire::modern::frame::{encode_request, encode_response};
 use messageu_wire::operations::{Operation, REFUSAL_CODE};
 
 /// Longer seeds would slow the fuzzer down more than they would show it; what is cut off is filler.
@@ -82,7 +87,41 @@ fn main() {
     dictionary("open_envelope", words(ENVELOPE_WORDS));
     dictionary("key_files", words(KEY_FILE_WORDS));
     dictionary("classic_import", words(DATABASE_WORDS));
+    write(
+        &fuzz.join("corpus/parse_modern_request"),
+        &modern_frames(|operation, bytes| {
+            let request = modern::request_from(operation, bytes).unwrap();
+            encode_request(ClientId([9; 16]), Tag(1), &request)
+        }),
+    );
+    write(
+        &fuzz.join("corpus/parse_modern_response"),
+        &modern_frames(|operation, bytes| {
+            encode_response(Tag(1), &Ok(modern::response_from(operation, bytes).unwrap()))
+        }),
+    );
+    let modern_words = |code: fn(&modern_wire::Operation) -> u16| {
+        let mut codes: BTreeSet<u16> = modern_wire::Operation::ALL.iter().map(code).collect();
+        codes.insert(REFUSAL_CODE);
+        let words = codes.into_iter().map(|code| [&[3], &code.to_le_bytes()[..]].concat());
+        words.chain([b"MU3\x01\x01\x03\0\0".to_vec(), vec![1, 3], vec![0; 4]]).collect()
+    };
+    dictionary("parse_modern_request", modern_words(|operation| operation.codes().request));
+    dictionary("parse_modern_response", modern_words(|operation| operation.codes().response));
     dictionary("server_session", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
+}
+
+/// A frame of each operation of version 3, as it stands and as bytes that make it.
+fn modern_frames(
+    frame: impl Fn(modern_wire::Operation, &mut Unstructured<'_>) -> Vec<u8>,
+) -> BTreeMap<String, Vec<u8>> {
+    let bytes: Vec<u8> = (0..=250).cycle().take(4096).collect();
+    let plain = modern_wire::Operation::ALL.iter().map(|operation| {
+        let mut seed = frame(*operation, &mut Unstructured::new(&bytes));
+        seed.push(0);
+        (operation.name().to_owned(), seed)
+    });
+    plain.chain([("made".to_owned(), bytes[..300].iter().copied().chain([1]).collect())]).collect()
 }
 
 /// What a text or its padding may hold.

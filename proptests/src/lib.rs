@@ -15,6 +15,7 @@
 pub mod answer;
 pub mod hearing;
 pub mod model;
+pub mod modern;
 pub mod pieces;
 pub mod property;
 pub mod rarely;

@@ -4,12 +4,13 @@
 //! `examples/seeds.rs` then writes the seeds anew.
 
 use arbitrary::Unstructured;
+use messageu_wire::modern::frame::{RequestReader, ResponseReader};
 
 use crate::everything;
 use crate::hearing::Listener;
 use crate::property::{
-    check_any_envelope, check_any_import, check_any_key_file, check_any_session, check_any_stream,
-    check_request_bytes, check_response_bytes,
+    End, check_any_envelope, check_any_frames, check_any_import, check_any_key_file, check_any_session,
+    check_any_stream, check_frame_bytes, check_request_bytes, check_response_bytes,
 };
 use crate::unstructured::choose;
 
@@ -39,8 +40,17 @@ impl Target {
 }
 
 /// All of them.
-pub const ALL: &[Target] =
-    &[PARSE_REQUEST, PARSE_RESPONSE, FRAME_READER, OPEN_ENVELOPE, KEY_FILES, CLASSIC_IMPORT, SERVER_SESSION];
+pub const ALL: &[Target] = &[
+    PARSE_REQUEST,
+    PARSE_RESPONSE,
+    FRAME_READER,
+    OPEN_ENVELOPE,
+    KEY_FILES,
+    CLASSIC_IMPORT,
+    SERVER_SESSION,
+    PARSE_MODERN_REQUEST,
+    PARSE_MODERN_RESPONSE,
+];
 
 /// Any bytes, to a server; the last byte chooses what it is pinned to or remembers.
 ///
@@ -114,6 +124,32 @@ pub const SERVER_SESSION: Target = Target {
     memory: 48 << 20,
     memory_a_byte: 32,
 };
+
+/// Requests of version 3: any bytes, or frames made of the wire's own values and changed, as the last byte chooses.
+///
+/// A request takes some 2 KiB however small it is, since bundles are in it; twice heard, in vectors that double.
+pub const PARSE_MODERN_REQUEST: Target = Target {
+    name: "parse_modern_request",
+    property: check_modern::<RequestReader>,
+    memory: 64 << 10,
+    memory_a_byte: 640,
+};
+
+/// Responses of version 3: likewise.
+pub const PARSE_MODERN_RESPONSE: Target = Target {
+    name: "parse_modern_response",
+    property: check_modern::<ResponseReader>,
+    memory: 64 << 10,
+    memory_a_byte: 1536,
+};
+
+fn check_modern<E: End>(input: &[u8]) {
+    match input.split_last() {
+        Some((choice, bytes)) if choice % 2 == 0 => check_frame_bytes::<E>(bytes),
+        Some((_, bytes)) => whole(check_any_frames::<E>(&mut Unstructured::new(bytes))),
+        None => {}
+    }
+}
 
 /// What the bytes do not suffice to say is not tried.
 fn whole(_: arbitrary::Result<()>) {}

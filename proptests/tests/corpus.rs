@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use messageu_proptests::target::{
-    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, OPEN_ENVELOPE, PARSE_REQUEST, PARSE_RESPONSE,
-    SERVER_SESSION, Target,
+    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, OPEN_ENVELOPE, PARSE_MODERN_REQUEST, PARSE_MODERN_RESPONSE,
+    PARSE_REQUEST, PARSE_RESPONSE, SERVER_SESSION, Target,
 };
 
 /// One target at a time, since the allocator counts for all threads together.
@@ -75,6 +75,16 @@ fn classic_import() {
 #[test]
 fn server_session() {
     try_all(&SERVER_SESSION);
+}
+
+#[test]
+fn parse_modern_request() {
+    try_all(&PARSE_MODERN_REQUEST);
+}
+
+#[test]
+fn parse_modern_response() {
+    try_all(&PARSE_MODERN_RESPONSE);
 }
 
 #[test]

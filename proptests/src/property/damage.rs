@@ -122,7 +122,7 @@ fn ends(size: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Changes each of the first bytes: at the beginning to every other value, further on in every bit and to the extremes.
-fn each_change(bytes: &[u8], reach: usize, check: impl Fn(&[u8])) {
+pub(super) fn each_change(bytes: &[u8], reach: usize, check: impl Fn(&[u8])) {
     let mut bytes = bytes.to_vec();
     for at in 0..reach.min(bytes.len()) {
         let before = bytes[at];

@@ -6,6 +6,7 @@ mod field;
 mod identity_file;
 mod import;
 mod key_file;
+mod modern;
 mod request;
 mod response;
 mod sealed;
@@ -21,6 +22,10 @@ pub use field::{check_client_id, check_id_text, check_name, check_name_field};
 pub use identity_file::{check_identity_bytes, check_identity_file};
 pub use import::{check_any_import, true_database};
 pub use key_file::check_any_key_file;
+pub use modern::{
+    End, REFUSAL, REQUEST, RESPONSE, Recode, check_any_frames, check_frame_bytes, check_frame_changes,
+    check_frame_cuts, check_frames, check_modern_payload, check_payload_ends,
+};
 pub use request::{
     check_conversation, check_declared_size, check_recognition, check_request, check_request_bytes,
     check_request_cuts, check_request_payload, check_request_split, check_zeros_between,
