@@ -90,7 +90,8 @@ impl AeadKey {
         Ok(plaintext)
     }
 
-    /// Seals a plaintext under an IV that was not used with this key before: for test vectors, which name their IV.
+    /// Seals a plaintext under an IV that nobody could foresee and that no other plaintext under this key has: one that
+    /// follows from a secret and the plaintext, or that a test vector names.
     #[must_use]
     pub fn seal_with(&self, iv: Iv, aad: &[u8], plaintext: &[u8]) -> Sealed {
         let size = Sealed::ciphertext_size(plaintext.len());

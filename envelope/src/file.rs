@@ -1,23 +1,29 @@
 //! Files: sealed chunk by chunk, each under a key of its own, and opened in order or not at all.
 //!
 //! ```text
-//! chunk key 64 = HKDF-SHA-512(salt file id, file key, "MU3-FILE" ‖ index u64 ‖ last 1)
-//! chunk = A256CBC-HS512(chunk key, aad = file id ‖ index u64 ‖ last 1, at most 64 KiB of the file)
+//! chunk key 64 ‖ IV key 32 = HKDF-SHA-512(salt file id, file key, "MU3-FILE" ‖ index u64 ‖ last 1)
+//! IV = HMAC-SHA-512(IV key, plaintext)[..16]
+//! chunk = A256CBC-HS512(chunk key, IV, aad = file id ‖ index u64 ‖ last 1, at most 64 KiB of the file)
 //! ```
+//! The same chunk is sealed to the same bytes each time, so that a sender that was stopped goes on where it was: what it
+//! had sent already is what it sends again. Another content under the same key has another IV.
 
 use std::fmt;
 
-use messageu_wire::envelope::field::{Digest as DigestField, FileId, Tag};
+use messageu_wire::envelope::field::{Digest as DigestField, FileId, Iv, Tag};
 use messageu_wire::envelope::file::{FileKey, FileName, FileSize, Manifest, decode_chunk};
+use messageu_wire::envelope::sealed::{BLOCK_SIZE, Sealed};
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::aead::AeadKey;
+use crate::aead::{AEAD_KEY_SIZE, AeadKey, hmac};
 use crate::error::OpenError;
 use crate::kdf;
 
 const INFO: &[u8] = b"MU3-FILE";
+/// Bytes of the key that IVs come from.
+const IV_KEY_SIZE: usize = 32;
 
 /// Seals a file, chunk after chunk.
 pub struct FileSealer {
@@ -37,10 +43,30 @@ impl FileSealer {
         Self { file_id, file_key, progress: Progress::new(size) }
     }
 
+    /// Goes on with a file whose first chunks were sealed before and had these tags; `None` if it has fewer chunks.
+    ///
+    /// The content has to be what it was: a file that has changed since is another one, with another id and key.
+    #[must_use]
+    pub fn resume(file_id: FileId, file_key: FileKey, size: FileSize, tags: &[Tag]) -> Option<Self> {
+        Some(Self { file_id, file_key, progress: Progress::resume(size, tags)? })
+    }
+
     /// Which file.
     #[must_use]
     pub fn file_id(&self) -> FileId {
         self.file_id
+    }
+
+    /// The secret of its chunks, to be stored until the last of them is sent.
+    #[must_use]
+    pub fn file_key(&self) -> &FileKey {
+        &self.file_key
+    }
+
+    /// The number of the next chunk.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.progress.next
     }
 
     /// Bytes that the next chunk takes of the file; `None` after the last.
@@ -49,16 +75,16 @@ impl FileSealer {
         self.progress.next_size()
     }
 
-    /// Seals the next chunk; `None` unless it has the size that it should have, so that a file that changes while it is
-    /// read is noticed.
-    pub fn seal(&mut self, plaintext: &[u8], rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
+    /// Seals the next chunk, to the same bytes whenever it is sealed. The tag is for [`FileSealer::resume`].
+    ///
+    /// `None` unless it has the size that it should have, so that a file that grows or shrinks while it is read is noticed.
+    pub fn seal(&mut self, plaintext: &[u8]) -> Option<(Vec<u8>, Tag)> {
         if self.next_size() != Some(plaintext.len()) {
             return None;
         }
-        let chunk = self.progress.chunk(&self.file_id);
-        let sealed = chunk.key(&self.file_key).seal(&chunk.aad(), plaintext, rng);
+        let sealed = self.progress.chunk(&self.file_id).seal(&self.file_key, plaintext);
         self.progress.pass(&sealed.tag);
-        Some(sealed.encode())
+        Some((sealed.encode(), sealed.tag))
     }
 
     /// What the recipient needs; `None` before the last chunk.
@@ -93,12 +119,8 @@ impl FileOpener {
     /// Goes on with a file whose first chunks were opened before and had these tags; `None` if it has fewer chunks.
     #[must_use]
     pub fn resume(manifest: Manifest, tags: &[Tag]) -> Option<Self> {
-        let mut opener = Self::new(manifest);
-        for tag in tags {
-            opener.next_size()?;
-            opener.progress.pass(tag);
-        }
-        Some(opener)
+        let progress = Progress::resume(manifest.size, tags)?;
+        Some(Self { manifest, progress })
     }
 
     /// The number of the next chunk.
@@ -157,6 +179,16 @@ impl Progress {
         Self { size, next: 0, tags: Sha256::new() }
     }
 
+    /// The progress behind chunks with these tags; `None` if the file has fewer chunks.
+    fn resume(size: FileSize, tags: &[Tag]) -> Option<Self> {
+        let mut progress = Self::new(size);
+        for tag in tags {
+            progress.next_size()?;
+            progress.pass(tag);
+        }
+        Some(progress)
+    }
+
     fn next_size(&self) -> Option<usize> {
         self.size.chunk_size(self.next)
     }
@@ -189,6 +221,17 @@ impl Chunk<'_> {
         [a, b, c, d, 0, 0, 0, 0, is_last.into()]
     }
 
+    fn seal(&self, file_key: &FileKey, plaintext: &[u8]) -> Sealed {
+        let info = [INFO, &self.place];
+        let derived = kdf::derive::<{ AEAD_KEY_SIZE + IV_KEY_SIZE }>(&self.file_id.0, &file_key.0, &info);
+        let mut iv_key = Zeroizing::new([0; IV_KEY_SIZE]);
+        iv_key.iter_mut().zip(derived.iter().skip(AEAD_KEY_SIZE)).for_each(|(to, from)| *to = *from);
+        let mut iv = Iv([0; BLOCK_SIZE]);
+        iv.0.iter_mut().zip(hmac(&iv_key, &[plaintext]).iter()).for_each(|(to, from)| *to = *from);
+        self.key(file_key).seal_with(iv, &self.aad(), plaintext)
+    }
+
+    /// The beginning of what [`Chunk::seal`] derives: who opens needs no more.
     fn key(&self, file_key: &FileKey) -> AeadKey {
         AeadKey::from_bytes(&kdf::derive(&self.file_id.0, &file_key.0, &[INFO, &self.place]))
     }

@@ -22,7 +22,7 @@ fn seal(content: &[u8], seed: u8) -> (Manifest, Vec<Vec<u8>>) {
     let mut chunks = Vec::new();
     while let Some(size) = sealer.next_size() {
         let (chunk, behind) = rest.split_at(size);
-        chunks.push(sealer.seal(chunk, &mut rng).unwrap());
+        chunks.push(sealer.seal(chunk).unwrap().0);
         rest = behind;
     }
     assert!(rest.is_empty());
@@ -107,12 +107,43 @@ fn chunks_that_are_dropped_swapped_repeated_or_cut_are_refused() {
 #[test]
 fn a_chunk_of_another_sealing_of_the_same_file_is_noticed_at_the_end() {
     let (manifest, mut chunks) = seal(&content(THREE_CHUNKS), 135);
-    let mut resealer = FileSealer::new(manifest.size, &mut rng(135));
-    // The same id and key, for they come first; another IV, for the randomness goes on differently.
-    chunks[0] = resealer.seal(&content(THREE_CHUNKS)[..CHUNK_SIZE], &mut rng(136)).unwrap();
+    let mut changed = content(THREE_CHUNKS);
+    changed[0] ^= 1;
+    // The same id and key, for they come first.
+    let (_, others) = seal(&changed, 135);
+    chunks[0] = others[0].clone();
     let mut opener = FileOpener::new(manifest);
     chunks.iter().for_each(|chunk| assert!(opener.open(chunk).is_ok()));
     assert_eq!(opener.finish(), Err(OpenError));
+}
+
+/// A sender that was stopped does not know whether its last chunk arrived: what it sends again is the same chunk.
+#[test]
+fn a_sender_that_was_stopped_goes_on_with_the_same_chunks() {
+    let content = content(THREE_CHUNKS);
+    let (manifest, chunks) = seal(&content, 142);
+    let tags: Vec<Tag> = chunks.iter().map(|chunk| Tag(*chunk.last_chunk().unwrap())).collect();
+    for done in 0..=chunks.len() {
+        let (id, key) = (manifest.file_id, manifest.file_key.clone());
+        let mut sealer = FileSealer::resume(id, key, manifest.size, &tags[..done]).unwrap();
+        assert_eq!(usize::try_from(sealer.next()).unwrap(), done);
+        for (at, plaintext) in content.chunks(CHUNK_SIZE).enumerate().skip(done) {
+            assert_eq!(sealer.seal(plaintext), Some((chunks[at].clone(), tags[at])), "chunk {at}");
+        }
+        assert_eq!(sealer.finish(manifest.name.clone()), Some(manifest.clone()));
+    }
+    let more = [tags.as_slice(), &tags[..1]].concat();
+    assert!(FileSealer::resume(manifest.file_id, manifest.file_key, manifest.size, &more).is_none());
+}
+
+/// CBC shows where two plaintexts begin to differ, if both have the same key and IV.
+#[test]
+fn a_content_that_changed_meanwhile_is_sealed_under_another_iv() {
+    let mut changed = content(100);
+    *changed.last_mut().unwrap() ^= 1;
+    let [(_, one), (_, other)] = [content(100), changed].map(|content| seal(&content, 143));
+    assert_ne!(one[0][..16], other[0][..16]);
+    assert_ne!(one[0][16..32], other[0][16..32]);
 }
 
 #[test]
@@ -152,7 +183,7 @@ fn a_chunk_that_does_not_open_can_be_fetched_again() {
 #[test]
 fn a_file_that_changes_while_it_is_sealed_is_not_sealed() {
     let mut sealer = FileSealer::new(FileSize::new(100).unwrap(), &mut rng(139));
-    assert_eq!(sealer.seal(&[0; 99], &mut rng(139)), None);
+    assert_eq!(sealer.seal(&[0; 99]), None);
     assert_eq!(sealer.finish(FileName::new("x").unwrap()), None);
 }
 

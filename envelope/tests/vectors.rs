@@ -7,7 +7,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::primitives::{chain_step, hkdf, root_step};
+use common::primitives::{chain_step, hkdf, hmac, root_step};
 use common::users::{NOW, User, alice, bob, carol, rsa_key, text};
 use common::{hex, rng, unhex};
 use messageu_envelope::aead::AeadKey;
@@ -352,11 +352,13 @@ fn offer() {
 
 // file.json
 
-/// Key and additional data of a chunk, with primitives.
-fn chunk_steps(manifest: &Manifest, index: u64, last: bool) -> ([u8; 64], Vec<u8>) {
+/// Key, key of the IV, and additional data of a chunk, with primitives.
+fn chunk_steps(manifest: &Manifest, index: u64, last: bool) -> ([u8; 64], [u8; 32], Vec<u8>) {
     let place = [index.to_le_bytes().as_slice(), &[last.into()]].concat();
     let info = [b"MU3-FILE".as_slice(), &place].concat();
-    (hkdf(&manifest.file_id.0, &manifest.file_key.0, &info), [manifest.file_id.0.as_slice(), &place].concat())
+    let derived = hkdf::<96>(&manifest.file_id.0, &manifest.file_key.0, &info);
+    let aad = [manifest.file_id.0.as_slice(), &place].concat();
+    (*derived.first_chunk().unwrap(), *derived.last_chunk().unwrap(), aad)
 }
 
 #[test]
@@ -364,11 +366,11 @@ fn file() {
     let mut rng = rng(203);
     let content = b"what is in the file".to_vec();
     let mut sealer = FileSealer::new(FileSize::new(content.len().try_into().unwrap()).unwrap(), &mut rng);
-    let chunk = sealer.seal(&content, &mut rng).unwrap();
+    let (chunk, _) = sealer.seal(&content).unwrap();
     let manifest = sealer.finish(FileName::new("note.txt").unwrap()).unwrap();
     let places = [(0, true), (0, false), (1, true)].map(|(index, last)| {
-        let (key, aad) = chunk_steps(&manifest, index, last);
-        json!({ "index": index, "last": last, "key": hex(&key), "aad": hex(&aad) })
+        let (key, iv_key, aad) = chunk_steps(&manifest, index, last);
+        json!({ "index": index, "last": last, "key": hex(&key), "iv_key": hex(&iv_key), "aad": hex(&aad) })
     });
     let made = json!({
         "file_id": hex(&manifest.file_id.0),
@@ -385,9 +387,10 @@ fn file() {
     hold("file.json", &made);
     let file = committed("file.json");
     let manifest = Manifest::decode(&bytes(&file["manifest"])).unwrap();
-    let (key, aad) = chunk_steps(&manifest, 0, true);
+    let (key, iv_key, aad) = chunk_steps(&manifest, 0, true);
     let sealed = Sealed::decode("chunk", &bytes(&file["chunk"]), 1024).unwrap();
     assert_eq!(*AeadKey::from_bytes(&key).open(&aad, &sealed).unwrap(), bytes(&file["content"]));
+    assert_eq!(sealed.iv.0, hmac(&iv_key, &bytes(&file["content"]))[..16]);
     assert_eq!(*Sha256::digest(sealed.tag.0), manifest.tags.0);
     let mut opener = FileOpener::new(manifest);
     opener.open(&bytes(&file["chunk"])).unwrap();
