@@ -17,6 +17,8 @@ use crate::error::{AtRestError, OpenError};
 pub const KEY_FILE_OVERHEAD: usize = HEADER_SIZE + SEALED_OVERHEAD + 16;
 /// Most bytes of a key file that are read.
 pub const KEY_FILE_MAX: usize = 1 << 20;
+/// Most bytes of a key file's content.
+pub const KEY_FILE_CONTENT_MAX: usize = KEY_FILE_MAX - KEY_FILE_OVERHEAD;
 
 const MAGIC: [u8; 8] = *b"MU3-KEYS";
 const VERSION: u8 = 1;
@@ -24,6 +26,9 @@ const SALT_SIZE: usize = 16;
 const HEADER_SIZE: usize = 37;
 /// Most that a key file may ask for, so that a planted one cannot exhaust the machine.
 const COST_MAX: Cost = Cost { memory_kib: 1 << 20, passes: 16, lanes: 16 };
+
+/// KiB that Argon2 needs for each lane.
+const LANE_KIB: u32 = 8;
 
 /// What it costs to try a passphrase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +53,9 @@ impl Cost {
         ];
         match bounds.into_iter().find(|(_, found, limit)| !(1..=*limit).contains(found)) {
             Some((what, found, limit)) => Err(AtRestError::Cost { what, found, limit }),
+            None if self.memory_kib < LANE_KIB * self.lanes => {
+                Err(AtRestError::Memory { found: self.memory_kib, least: LANE_KIB * self.lanes })
+            }
             None => Ok(self),
         }
     }
@@ -70,13 +78,16 @@ impl Cost {
 /// Seals the content of a key file under a passphrase.
 ///
 /// # Errors
-/// [`AtRestError::Cost`] for costs beyond what is opened again.
+/// [`AtRestError::Content`], [`AtRestError::Cost`] and [`AtRestError::Memory`] for what would not be opened again.
 pub fn seal_key_file(
     passphrase: &[u8],
     cost: Cost,
     content: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, AtRestError> {
+    if content.len() > KEY_FILE_CONTENT_MAX {
+        return Err(AtRestError::Content { size: content.len() });
+    }
     let cost = cost.check()?;
     let mut salt = [0; SALT_SIZE];
     rng.fill_bytes(&mut salt);
@@ -90,8 +101,8 @@ pub fn seal_key_file(
 /// Opens a key file.
 ///
 /// # Errors
-/// [`AtRestError::Form`] if it is none, [`AtRestError::Cost`] if it asks for too much, [`AtRestError::Open`] if the
-/// passphrase is another one.
+/// [`AtRestError::Form`] if it is none, [`AtRestError::Cost`] or [`AtRestError::Memory`] if it asks for too much or too
+/// little, [`AtRestError::Open`] if the passphrase is another one.
 pub fn open_key_file(passphrase: &[u8], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, AtRestError> {
     if file.len() > KEY_FILE_MAX {
         return Err(AtRestError::Form);

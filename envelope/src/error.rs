@@ -169,6 +169,12 @@ pub enum OfferError {
         /// When, in seconds since 1970.
         issued: UnixSeconds,
     },
+    /// It is of a time to come.
+    #[error("the offer was made at {issued}, more than a day from now; is the clock right?")]
+    Early {
+        /// When, in seconds since 1970.
+        issued: UnixSeconds,
+    },
 }
 
 /// Something that cannot be sealed.
@@ -189,6 +195,12 @@ pub enum SealError {
     /// An offer and a bundle are not of the same user.
     #[error("the offer is of another user than the bundle")]
     OtherUser,
+    /// A one-time prekey has the id of an offer's key: the server made it up.
+    #[error("the server gave a one-time key with the number of something else")]
+    OneTimeId,
+    /// A key answer that is not made of an offer.
+    #[error("a key answer is made of an offer, and of nothing else")]
+    KeyAnswer,
     /// The session's numbers are used up.
     #[error("the session has no numbers left: begin another")]
     Exhausted,
@@ -231,6 +243,23 @@ pub enum AtRestError {
         found: u32,
         /// The most that is given.
         limit: u32,
+    },
+    /// Its lanes need more memory than it asks for.
+    #[error("the memory is {found} KiB, and its lanes need {least} at least")]
+    Memory {
+        /// How much, in KiB.
+        found: u32,
+        /// The least that the lanes need, in KiB.
+        least: u32,
+    },
+    /// It would be larger than any that is opened.
+    #[error(
+        "{size} bytes are too many for a key file, which holds {} at most",
+        crate::at_rest::KEY_FILE_CONTENT_MAX
+    )]
+    Content {
+        /// Bytes of the content.
+        size: usize,
     },
     /// It does not open.
     #[error("the passphrase is another one, or the file is damaged")]

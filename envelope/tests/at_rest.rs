@@ -6,7 +6,8 @@ mod common;
 use common::{hex, rng};
 use messageu_envelope::aead::AeadKey;
 use messageu_envelope::at_rest::{
-    Cost, KEY_FILE_MAX, KEY_FILE_OVERHEAD, open_key_file, open_record, seal_key_file, seal_record,
+    Cost, KEY_FILE_CONTENT_MAX, KEY_FILE_MAX, KEY_FILE_OVERHEAD, open_key_file, open_record, seal_key_file,
+    seal_record,
 };
 use messageu_envelope::error::{AtRestError, OpenError};
 use proptest::collection::vec;
@@ -99,6 +100,24 @@ fn a_planted_file_cannot_ask_for_more_than_is_given() {
         }
     }
     assert_eq!(open_key_file(b"", &vec![0; KEY_FILE_MAX + 1]).unwrap_err(), AtRestError::Form);
-    let cost = Cost { memory_kib: 7, ..CHEAP };
-    assert!(matches!(seal_key_file(b"", cost, b"", &mut rng(156)), Err(AtRestError::Cost { .. })));
+}
+
+#[test]
+fn lanes_need_eight_kib_of_memory_each() {
+    let cost = Cost { memory_kib: 16, passes: 1, lanes: 2 };
+    assert!(seal_key_file(b"", cost, b"", &mut rng(156)).is_ok());
+    let refused = seal_key_file(b"", Cost { memory_kib: 15, ..cost }, b"", &mut rng(156));
+    assert_eq!(refused.unwrap_err(), AtRestError::Memory { found: 15, least: 16 });
+}
+
+#[test]
+fn what_would_be_too_large_to_be_opened_is_not_sealed() {
+    let largest = vec![7; KEY_FILE_CONTENT_MAX];
+    let file = seal_key_file(b"passphrase", CHEAP, &largest, &mut rng(157)).unwrap();
+    assert_eq!(**open_key_file(b"passphrase", &file).unwrap(), largest);
+    let size = largest.len() + 1;
+    assert_eq!(
+        seal_key_file(b"passphrase", CHEAP, &vec![7; size], &mut rng(157)).unwrap_err(),
+        AtRestError::Content { size }
+    );
 }
