@@ -38,9 +38,29 @@ const SESSION_ID_SIZE: usize = 16;
 /// Begins a session, and seals its first message into an INIT.
 ///
 /// # Errors
-/// [`SealError::Oneself`] with our own bundle, [`SealError::Agreement`] if a key of the peer is of low order,
-/// [`SealError::Wire`] if the frame is too large, [`SealError::Key`] should the RSA library fail.
+/// [`SealError::Oneself`] with our own bundle, [`SealError::OneTimeId`] for a one-time prekey that has the id of an
+/// offer's key, [`SealError::KeyAnswer`] for a frame that only an offer calls for, [`SealError::Agreement`] if a key of
+/// the peer is of low order, [`SealError::Wire`] if the frame is too large, [`SealError::Key`] should the RSA library
+/// fail.
 pub fn seal_init(
+    us: &IdentityKey,
+    to: &PeerBundle,
+    one_time: Option<&PeerOneTimeKey>,
+    frame: &Frame,
+    rng: &mut impl CryptoRng,
+) -> Result<(Vec<u8>, Session), SealError> {
+    // The recipient would take it for an answer to an offer, and refuse it.
+    if one_time.is_some_and(|one_time| one_time.id.offer().is_some()) {
+        return Err(SealError::OneTimeId);
+    }
+    if frame.body_type == BodyType::KEY_ANSWER {
+        return Err(SealError::KeyAnswer);
+    }
+    seal_init_to(us, to, one_time, frame, rng)
+}
+
+/// The same to any key: a one-time prekey, or that of an offer.
+pub(crate) fn seal_init_to(
     us: &IdentityKey,
     to: &PeerBundle,
     one_time: Option<&PeerOneTimeKey>,

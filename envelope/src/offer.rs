@@ -12,11 +12,16 @@ use crate::bundle::{PeerBundle, PeerOneTimeKey};
 use crate::dh::DhSecret;
 use crate::error::{KeyError, OfferError, SealError};
 use crate::identity::{Identity, IdentityKey};
-use crate::init::seal_init;
+use crate::init::seal_init_to;
 use crate::session::Session;
 
 /// Seconds that an offer may be answered.
-pub const OFFER_LIFE: u64 = 30 * 24 * 60 * 60;
+pub const OFFER_LIFE: u64 = 30 * DAY;
+/// Seconds that the asker's clock may be ahead of ours. Who remembers what it has answered for this long beyond
+/// [`OFFER_LIFE`] answers no offer twice.
+pub const OFFER_AHEAD: u64 = DAY;
+
+const DAY: u64 = 24 * 60 * 60;
 
 /// An offer of ours that is not answered yet.
 #[derive(Clone, Debug)]
@@ -107,8 +112,17 @@ impl PeerOffer {
         if content.issued.0.saturating_add(OFFER_LIFE) <= now.0 {
             return Err(OfferError::Expired { issued: content.issued });
         }
+        if content.issued.0 > now.0.saturating_add(OFFER_AHEAD) {
+            return Err(OfferError::Early { issued: content.issued });
+        }
         let key = PeerOneTimeKey { id: OneTimeId::of_offer(content.offer_id), key: content.key };
         Ok(Self { from, id: content.offer_id, key })
+    }
+
+    /// Which offer of its maker: what it is remembered by, so that it is answered once.
+    #[must_use]
+    pub fn id(&self) -> OfferId {
+        self.id
     }
 
     /// Who made it, proved.
@@ -120,7 +134,7 @@ impl PeerOffer {
     /// Answers the offer: begins a session with its key, in place of a one-time prekey.
     ///
     /// # Errors
-    /// [`SealError::OtherUser`] with a bundle of somebody else, and whatever [`seal_init`] refuses.
+    /// [`SealError::OtherUser`] with a bundle of somebody else, and whatever [`seal_init`](crate::init::seal_init) refuses.
     pub fn answer(
         &self,
         us: &IdentityKey,
@@ -134,6 +148,6 @@ impl PeerOffer {
         }
         let body = self.id.0.to_le_bytes().to_vec();
         let frame = Frame { body_type: BodyType::KEY_ANSWER, sent, message_id, body };
-        seal_init(us, to, Some(&self.key), &frame, rng)
+        seal_init_to(us, to, Some(&self.key), &frame, rng)
     }
 }

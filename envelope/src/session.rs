@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use messageu_wire::envelope::field::{DhPublicKey, Fingerprint, SessionId, UnixSeconds};
-use messageu_wire::envelope::frame::Frame;
+use messageu_wire::envelope::frame::{BodyType, Frame};
 use messageu_wire::envelope::msg::{Msg, MsgHeader};
 use messageu_wire::envelope::{EnvelopeKind, Prefix};
 use messageu_wire::fields::ClientId;
@@ -90,7 +90,8 @@ pub(crate) struct Skipped {
     pub(crate) ratchet: DhPublicKey,
     pub(crate) number: u32,
     pub(crate) since: UnixSeconds,
-    pub(crate) key: AeadKey,
+    /// Boxed, since a queue that moves or grows leaves copies of what is in it behind.
+    pub(crate) key: Box<AeadKey>,
 }
 
 /// A root or chain key. Erased when dropped.
@@ -194,11 +195,28 @@ impl Session {
         self.receiving.is_some()
     }
 
+    /// The session without the keys of skipped messages that have been kept long enough; `None` if it has no such.
+    ///
+    /// To open does the same. This is for sessions in which nothing comes: whoever takes their state has the keys.
+    #[must_use]
+    pub fn without_expired(&self, now: UnixSeconds) -> Option<Self> {
+        let expired = self.skipped.iter().any(|skipped| skipped.has_expired(now));
+        expired.then(|| {
+            let mut session = self.clone();
+            session.forget_expired(now);
+            session
+        })
+    }
+
     /// Seals a message, and gives the session to go on with. Store that before the envelope leaves.
     ///
     /// # Errors
-    /// [`SealError::Wire`] if the frame is too large, [`SealError::Exhausted`] after 2^32 - 1 messages without an answer.
+    /// [`SealError::Wire`] if the frame is too large, [`SealError::KeyAnswer`] for one that only an INIT carries,
+    /// [`SealError::Exhausted`] after 2^32 - 1 messages without an answer.
     pub fn seal(&self, frame: &Frame, rng: &mut impl CryptoRng) -> Result<(Vec<u8>, Self), SealError> {
+        if frame.body_type == BodyType::KEY_ANSWER {
+            return Err(SealError::KeyAnswer);
+        }
         self.seal_msg(frame, rng).map(|(msg, session)| (msg.encode(), session))
     }
 
@@ -209,7 +227,9 @@ impl Session {
     /// too far ahead.
     pub fn open(&self, envelope: &[u8], now: UnixSeconds) -> Result<OpenedMsg, OpenError> {
         let msg = Msg::decode(envelope).map_err(|_| OpenError)?;
-        self.open_msg(&msg, now)
+        let opened = self.open_msg(&msg, now)?;
+        // An offer is answered with an INIT: here, nobody asked.
+        if opened.frame.body_type == BodyType::KEY_ANSWER { Err(OpenError) } else { Ok(opened) }
     }
 
     pub(crate) fn seal_msg(&self, frame: &Frame, rng: &mut impl CryptoRng) -> Result<(Msg, Self), SealError> {
@@ -225,11 +245,15 @@ impl Session {
             return Err(OpenError);
         }
         let mut session = self.clone();
-        session.skipped.retain(|skipped| now.0 <= skipped.since.0.saturating_add(SKIPPED_LIFE));
+        session.forget_expired(now);
         let (key, newly_missing) = session.advance_receiving(&msg.header, now)?;
         let plaintext = key.open(&aad(&self.peer, &self.us, &msg.header), &msg.sealed)?;
         let frame = Frame::decode(&plaintext).map_err(|_| OpenError)?;
         Ok(OpenedMsg { frame, newly_missing, session })
+    }
+
+    fn forget_expired(&mut self, now: UnixSeconds) {
+        self.skipped.retain(|skipped| !skipped.has_expired(now));
     }
 
     /// The header and key of the next message to send.
@@ -263,7 +287,9 @@ impl Session {
         let is_this =
             |skipped: &Skipped| skipped.ratchet == header.ratchet && skipped.number == header.number;
         if let Some(at) = self.skipped.iter().position(is_this) {
-            return self.skipped.remove(at).map(|skipped| (skipped.key, 0)).ok_or(OpenError);
+            // Cloned, since a box that is moved out of is not erased.
+            let skipped = self.skipped.remove(at).ok_or(OpenError)?;
+            return Ok((AeadKey::clone(&skipped.key), 0));
         }
         let mut newly_missing = 0;
         let known = self.receiving.as_ref().is_some_and(|receiving| receiving.ratchet == header.ratchet);
@@ -293,13 +319,19 @@ impl Session {
         }
         while chain.next < number {
             let skipped_number = chain.next;
-            let key = chain.advance().ok_or(OpenError)?;
+            let key = Box::new(chain.advance().ok_or(OpenError)?);
             self.skipped.push_back(Skipped { ratchet: *ratchet, number: skipped_number, since: now, key });
             if self.skipped.len() > SKIPPED_MAX {
                 self.skipped.pop_front();
             }
         }
         Ok(count)
+    }
+}
+
+impl Skipped {
+    fn has_expired(&self, now: UnixSeconds) -> bool {
+        now.0 > self.since.0.saturating_add(SKIPPED_LIFE)
     }
 }
 

@@ -98,7 +98,7 @@ impl Session {
                 ratchet: DhPublicKey(reader.take()?),
                 number: u32::from_le_bytes(reader.take()?),
                 since: UnixSeconds(u64::from_le_bytes(reader.take()?)),
-                key: AeadKey::from_bytes(&Zeroizing::new(reader.take()?)),
+                key: Box::new(AeadKey::from_bytes(&Zeroizing::new(reader.take()?))),
             })
         });
         let skipped = skipped.collect::<Result<_, StateError>>()?;

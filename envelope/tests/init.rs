@@ -9,7 +9,7 @@ use messageu_envelope::bundle::{BundleTerms, OwnBundle, PeerOneTimeKey};
 use messageu_envelope::dh::DhSecret;
 use messageu_envelope::error::{OfferError, OpenError, SealError};
 use messageu_envelope::init::{IncomingInit, OneTimeSecret, seal_init};
-use messageu_envelope::offer::{OFFER_LIFE, OwnOffer, PeerOffer};
+use messageu_envelope::offer::{OFFER_AHEAD, OFFER_LIFE, OwnOffer, PeerOffer};
 use messageu_envelope::wrapping::WrappingKey;
 use messageu_wire::envelope::field::{
     EnvelopeId, Epoch, OfferId, OneTimeId, PrekeyId, UnixMillis, UnixSeconds, WrapId,
@@ -200,70 +200,92 @@ fn a_sender_block_is_of_one_init() {
     assert_eq!(with(&SenderBlock { client_id: bob().id(), identity, ..carol_block }), Err(OpenError));
 }
 
-/// A whole INIT to Bob, made of primitives by somebody who says that they are `from` and signs with `signer`.
-fn forged_init(from: &User, signer: &User, number: u32) -> Vec<u8> {
-    use common::primitives::{chain_step, hkdf, root_step};
-    use messageu_envelope::aead::AeadKey;
-    use messageu_envelope::wrapping::{PeerWrappingKey, Wrapped};
-    use messageu_wire::envelope::field::SessionId;
-    use messageu_wire::envelope::init::{Init, InitHeader, SenderBlock};
-    use messageu_wire::envelope::msg::{Msg, MsgHeader};
-    use messageu_wire::envelope::statement::Context;
-    use messageu_wire::envelope::{EnvelopeKind, Prefix};
-    use sha2::{Digest, Sha256};
-    let mut rng = rng(46);
-    let bundle = bob().bundle.bundle();
-    let (ephemeral, ratchet) = (DhSecret::generate(&mut rng), DhSecret::generate(&mut rng));
-    let random = Wrapped::generate(&mut rng);
-    let header = InitHeader {
-        prefix: Prefix::new(EnvelopeKind::INIT),
-        prekey_id: bundle.content.prekey_id,
-        one_time_id: ONE_TIME_ID,
-        wrap_id: bundle.content.wrap_id,
-        ephemeral: ephemeral.public_key(),
-        wrapped: PeerWrappingKey::new(&bundle.content.wrap_key).unwrap().wrap(&random, &mut rng).unwrap(),
-    };
-    let recipient = bob().identity().fingerprint().0;
-    let transcript =
-        Sha256::digest([header.encode().as_slice(), &recipient, &Sha256::digest(bundle.encode())].concat());
-    let agreed =
-        [&bundle.content.prekey, &bob().one_time.public_key()].map(|key| *ephemeral.agree(key).unwrap());
-    let secret = [random.as_bytes().as_slice(), agreed.as_flattened()].concat();
-    let derived = hkdf::<96>(&transcript, &secret, b"MU3-INIT");
-    let (sender_key, pre) = derived.split_first_chunk().unwrap();
+/// A whole INIT made of primitives: somebody says that they are `from`, and signs with `signer`.
+struct Forgery<'a> {
+    from: &'a User,
+    signer: &'a User,
+    to: &'a User,
+    one_time: PeerOneTimeKey,
+    number: u32,
+    frame: Frame,
+}
 
-    let signed = [transcript.as_slice(), &from.id().0, &bob().id().0].concat();
-    let block = SenderBlock {
-        client_id: from.id(),
-        identity: *from.identity().public_key(),
-        signature: signer.key.sign(Context::INIT, &signed, &mut rng).unwrap(),
-    };
-    let sender = AeadKey::from_bytes(sender_key).seal(&transcript, &block.encode(), &mut rng);
-
-    let fingerprints = [from.identity().fingerprint().0, recipient];
-    let session = hkdf::<48>(&transcript, pre, &[b"MU3-SK".as_slice(), fingerprints.as_flattened()].concat());
-    let agreed = ratchet.agree(&bundle.content.prekey).unwrap();
-    let (_, mut chain) = root_step(session.first_chunk().unwrap(), &agreed);
-    for _ in 0..number {
-        chain = chain_step(&chain).1;
+impl<'a> Forgery<'a> {
+    /// What an honest sender makes.
+    fn new(from: &'a User, to: &'a User) -> Self {
+        let frame = text(b"forged", &mut rng(46));
+        Self { from, signer: from, to, one_time: to.peer_one_time(), number: 0, frame }
     }
-    let msg = MsgHeader {
-        prefix: Prefix::new(EnvelopeKind::MSG),
-        session_id: SessionId(*session.last_chunk().unwrap()),
-        ratchet: ratchet.public_key(),
-        previous_count: 0,
-        number,
-    };
-    let ids = [from.id().0, bob().id().0];
-    let aad = [b"MU3-MSG\0", ids.as_flattened(), fingerprints.as_flattened(), &msg.encode()].concat();
-    let plaintext = text(b"forged", &mut rng).encode().unwrap();
-    let sealed = AeadKey::from_bytes(&chain_step(&chain).0).seal(&aad, &plaintext, &mut rng);
-    Init { header, sender, first: Msg { header: msg, sealed } }.encode()
+
+    fn seal(&self) -> Vec<u8> {
+        use common::primitives::{chain_step, hkdf, root_step};
+        use messageu_envelope::aead::AeadKey;
+        use messageu_envelope::wrapping::{PeerWrappingKey, Wrapped};
+        use messageu_wire::envelope::field::SessionId;
+        use messageu_wire::envelope::init::{Init, InitHeader, SenderBlock};
+        use messageu_wire::envelope::msg::{Msg, MsgHeader};
+        use messageu_wire::envelope::statement::Context;
+        use messageu_wire::envelope::{EnvelopeKind, Prefix};
+        use sha2::{Digest, Sha256};
+        let Self { from, signer, to, one_time, number, ref frame } = *self;
+        let mut rng = rng(46);
+        let bundle = to.bundle.bundle();
+        let (ephemeral, ratchet) = (DhSecret::generate(&mut rng), DhSecret::generate(&mut rng));
+        let random = Wrapped::generate(&mut rng);
+        let header = InitHeader {
+            prefix: Prefix::new(EnvelopeKind::INIT),
+            prekey_id: bundle.content.prekey_id,
+            one_time_id: one_time.id,
+            wrap_id: bundle.content.wrap_id,
+            ephemeral: ephemeral.public_key(),
+            wrapped: PeerWrappingKey::new(&bundle.content.wrap_key).unwrap().wrap(&random, &mut rng).unwrap(),
+        };
+        let recipient = to.identity().fingerprint().0;
+        let transcript = Sha256::digest(
+            [header.encode().as_slice(), &recipient, &Sha256::digest(bundle.encode())].concat(),
+        );
+        let agreed = [&bundle.content.prekey, &one_time.key].map(|key| *ephemeral.agree(key).unwrap());
+        let secret = [random.as_bytes().as_slice(), agreed.as_flattened()].concat();
+        let derived = hkdf::<96>(&transcript, &secret, b"MU3-INIT");
+        let (sender_key, pre) = derived.split_first_chunk().unwrap();
+
+        let signed = [transcript.as_slice(), &from.id().0, &to.id().0].concat();
+        let block = SenderBlock {
+            client_id: from.id(),
+            identity: *from.identity().public_key(),
+            signature: signer.key.sign(Context::INIT, &signed, &mut rng).unwrap(),
+        };
+        let sender = AeadKey::from_bytes(sender_key).seal(&transcript, &block.encode(), &mut rng);
+
+        let fingerprints = [from.identity().fingerprint().0, recipient];
+        let info = [b"MU3-SK".as_slice(), fingerprints.as_flattened()].concat();
+        let session = hkdf::<48>(&transcript, pre, &info);
+        let agreed = ratchet.agree(&bundle.content.prekey).unwrap();
+        let (_, mut chain) = root_step(session.first_chunk().unwrap(), &agreed);
+        for _ in 0..number {
+            chain = chain_step(&chain).1;
+        }
+        let msg = MsgHeader {
+            prefix: Prefix::new(EnvelopeKind::MSG),
+            session_id: SessionId(*session.last_chunk().unwrap()),
+            ratchet: ratchet.public_key(),
+            previous_count: 0,
+            number,
+        };
+        let ids = [from.id().0, to.id().0];
+        let aad = [b"MU3-MSG\0", ids.as_flattened(), fingerprints.as_flattened(), &msg.encode()].concat();
+        let plaintext = frame.encode().unwrap();
+        let sealed = AeadKey::from_bytes(&chain_step(&chain).0).seal(&aad, &plaintext, &mut rng);
+        Init { header, sender, first: Msg { header: msg, sealed } }.encode()
+    }
 }
 
 #[test]
 fn only_who_signs_as_somebody_can_begin_a_session_as_them() {
-    let opens = |from, signer| open(&forged_init(from, signer, 0), bob()).map(|opened| opened.peer);
+    let opens = |from, signer| {
+        let envelope = Forgery { signer, ..Forgery::new(from, bob()) }.seal();
+        open(&envelope, bob()).map(|opened| opened.peer)
+    };
     assert_eq!(opens(alice(), alice()).as_ref(), Some(alice().identity()));
     assert_eq!(opens(alice(), carol()), None);
     assert_eq!(opens(carol(), alice()), None);
@@ -271,13 +293,13 @@ fn only_who_signs_as_somebody_can_begin_a_session_as_them() {
 
 #[test]
 fn an_init_from_oneself_is_refused_even_if_it_is_signed() {
-    assert!(open(&forged_init(bob(), bob(), 0), bob()).is_none());
+    assert!(open(&Forgery::new(bob(), bob()).seal(), bob()).is_none());
 }
 
 #[test]
 fn the_message_in_an_init_is_the_first_of_its_session() {
-    assert!(open(&forged_init(alice(), alice(), 0), bob()).is_some());
-    assert!(open(&forged_init(alice(), alice(), 1), bob()).is_none());
+    assert!(open(&Forgery::new(alice(), bob()).seal(), bob()).is_some());
+    assert!(open(&Forgery { number: 1, ..Forgery::new(alice(), bob()) }.seal(), bob()).is_none());
 }
 
 /// K0 and T of an INIT to Bob, as spec.md derives them, from primitives alone.
@@ -472,6 +494,17 @@ fn an_offer_to_somebody_else_or_of_long_ago_is_refused() {
     assert!(PeerOffer::check(&envelope, bob().id(), UnixSeconds(late.0 - 1)).is_ok());
 }
 
+/// Else one that its maker dated far ahead would have to be remembered as long.
+#[test]
+fn an_offer_of_a_time_to_come_is_refused() {
+    let (own, envelope) = offer(&mut rng(52));
+    assert_eq!(PeerOffer::check(&envelope, bob().id(), NOW).unwrap().id(), own.id());
+    let before = UnixSeconds(NOW.0 - OFFER_AHEAD);
+    assert!(PeerOffer::check(&envelope, bob().id(), before).is_ok());
+    let earlier = UnixSeconds(before.0 - 1);
+    assert_eq!(PeerOffer::check(&envelope, bob().id(), earlier), Err(OfferError::Early { issued: NOW }));
+}
+
 #[test]
 fn an_offer_in_the_name_of_somebody_else_is_refused() {
     let (_, mut envelope) = offer(&mut rng(53));
@@ -482,19 +515,23 @@ fn an_offer_in_the_name_of_somebody_else_is_refused() {
     );
 }
 
+/// The frame that answers the offer.
+fn key_answer() -> Frame {
+    let mut frame = text(&OFFER_ID.0.to_le_bytes(), &mut rng(54));
+    frame.body_type = BodyType::KEY_ANSWER;
+    frame
+}
+
 #[test]
 fn an_offer_is_answered_by_nobody_but_whom_it_was_made_to() {
-    let mut rng = rng(54);
-    let (own, _) = offer(&mut rng);
+    let (own, _) = offer(&mut rng(54));
     // Carol has seen the offer's key, and answers in the form of an answer.
-    let key = PeerOneTimeKey { id: OneTimeId::of_offer(OFFER_ID), key: own.secret().public_key() };
-    let mut frame = text(&OFFER_ID.0.to_le_bytes(), &mut rng);
-    frame.body_type = BodyType::KEY_ANSWER;
-    let mut answer = |from: &User, frame: &Frame| {
-        let (envelope, _) =
-            seal_init(&from.key, &alice().peer_bundle(), Some(&key), frame, &mut rng).unwrap();
+    let one_time = PeerOneTimeKey { id: OneTimeId::of_offer(OFFER_ID), key: own.secret().public_key() };
+    let answer = |from, frame: &Frame| {
+        let envelope = Forgery { one_time, frame: frame.clone(), ..Forgery::new(from, alice()) }.seal();
         try_open(&envelope, alice(), OneTimeSecret::Offer(&own))
     };
+    let frame = key_answer();
     assert_eq!(answer(bob(), &frame), Ok(frame.clone()));
     assert_eq!(answer(carol(), &frame), Err(OpenError));
     // Nor with anything but an answer to it.
@@ -508,13 +545,19 @@ fn an_offer_is_answered_by_nobody_but_whom_it_was_made_to() {
 
 #[test]
 fn a_key_answer_that_nobody_asked_for_is_refused() {
-    let mut rng = rng(55);
-    let mut frame = text(&OFFER_ID.0.to_le_bytes(), &mut rng);
-    frame.body_type = BodyType::KEY_ANSWER;
-    let one_time = bob().peer_one_time();
-    let (envelope, _) =
-        seal_init(&alice().key, &bob().peer_bundle(), Some(&one_time), &frame, &mut rng).unwrap();
+    let envelope = Forgery { frame: key_answer(), ..Forgery::new(alice(), bob()) }.seal();
     assert_eq!(try_open(&envelope, bob(), bob().one_time()), Err(OpenError));
+    let sealed = seal_init(&alice().key, &bob().peer_bundle(), None, &key_answer(), &mut rng(55));
+    assert_eq!(sealed.unwrap_err(), SealError::KeyAnswer);
+}
+
+/// A server that has seen Bob's offer hands its key out as Bob's one-time prekey: Bob would refuse what is sealed to it.
+#[test]
+fn a_one_time_key_with_the_id_of_an_offers_is_not_sealed_to() {
+    let one_time = PeerOneTimeKey { id: OneTimeId::of_offer(OFFER_ID), ..bob().peer_one_time() };
+    let frame = text(b"", &mut rng(59));
+    let sealed = seal_init(&alice().key, &bob().peer_bundle(), Some(&one_time), &frame, &mut rng(59));
+    assert_eq!(sealed.unwrap_err(), SealError::OneTimeId);
 }
 
 #[test]

@@ -5,13 +5,15 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use common::primitives::chain_step;
 use common::rng;
 use common::users::{NOW, alice, bob, carol, sessions, text};
+use messageu_envelope::aead::AeadKey;
 use messageu_envelope::error::{OpenError, SealError, StateError};
 use messageu_envelope::session::{SKIP_MAX, SKIPPED_LIFE, SKIPPED_MAX, Session};
 use messageu_envelope::session_state::SESSION_STATE_MAX;
 use messageu_wire::envelope::field::UnixSeconds;
-use messageu_wire::envelope::frame::{BODY_MAX, Frame};
+use messageu_wire::envelope::frame::{BODY_MAX, BodyType, Frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -311,6 +313,47 @@ fn the_key_of_a_skipped_message_is_kept_for_thirty_days() {
     assert_eq!(theirs.open(&skipped, too_late).unwrap_err(), OpenError);
     // Whatever opens then, the key is gone.
     assert_eq!(theirs.open(&last, too_late).unwrap().session.missing(), 0);
+}
+
+/// In a session in which nothing comes, nothing opens that would erase it.
+#[test]
+fn the_key_of_a_skipped_message_can_be_erased_without_opening_anything() {
+    let (mut ours, mut theirs) = pair(92);
+    let mut rng = rng(93);
+    let [skipped, next] = [(); 2].map(|()| send(&mut ours, b"", &mut rng));
+    receive(&mut theirs, &next).unwrap();
+    let late = UnixSeconds(NOW.0 + SKIPPED_LIFE);
+    assert!(theirs.without_expired(late).is_none());
+    let erased = theirs.without_expired(UnixSeconds(late.0 + 1)).unwrap();
+    assert_eq!((theirs.missing(), erased.missing()), (1, 0));
+    assert_eq!(erased.open(&skipped, NOW).unwrap_err(), OpenError);
+    let another = send(&mut ours, b"another", &mut rng);
+    assert!(erased.open(&another, NOW).is_ok());
+}
+
+/// An offer is answered with an INIT. In a session nobody asked for a key.
+#[test]
+fn a_key_answer_in_a_session_is_refused() {
+    let (ours, theirs) = pair(94);
+    let mut rng = rng(95);
+    let frame = text(&[1, 0, 0, 0], &mut rng);
+    let (envelope, _) = ours.seal(&frame, &mut rng).unwrap();
+    let mut answer = frame.clone();
+    answer.body_type = BodyType::KEY_ANSWER;
+    assert_eq!(ours.seal(&answer, &mut rng).unwrap_err(), SealError::KeyAnswer);
+    // The same message with another frame in it, by who has the keys.
+    let stored = ours.to_bytes();
+    let (message_key, _) = chain_step(stored[113 + 1 + 4 + 32..][..32].try_into().unwrap());
+    let [from, to] = [ours.us(), ours.peer()];
+    let ids = [from.client_id().0, to.client_id().0];
+    let aad = [b"MU3-MSG\0", ids.as_flattened(), &from.0, &to.0, &envelope[..64]].concat();
+    let forge = |frame: &Frame| {
+        let sealed =
+            AeadKey::from_bytes(&message_key).seal(&aad, &frame.encode().unwrap(), &mut common::rng(96));
+        [&envelope[..64], &sealed.encode()].concat()
+    };
+    assert!(theirs.open(&forge(&frame), NOW).is_ok());
+    assert_eq!(theirs.open(&forge(&answer), NOW).unwrap_err(), OpenError);
 }
 
 /// Headers are not secret: what they say is believed only once the tag holds.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use binrw::binrw;
+use binrw::{BinRead, binrw};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::field::{Digest, FileId};
 use super::sealed::{SEALED_OVERHEAD, Sealed};
-use super::{decode, encode, expect};
+use super::{decode, expect};
 use crate::error::WireError;
 
 /// Bytes of a file in each chunk but the last.
@@ -137,7 +137,7 @@ impl FileSize {
 }
 
 /// What stands before a name.
-#[binrw]
+#[derive(BinRead)]
 struct ManifestHeader {
     file_id: FileId,
     file_key: FileKey,
@@ -167,15 +167,15 @@ impl Manifest {
     /// The manifest as the body of a frame, in memory that is erased.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let header = ManifestHeader {
-            file_id: self.file_id,
-            file_key: self.file_key.clone(),
-            size: self.size.bytes,
-            chunks: self.size.chunks,
-            tags: self.tags,
-        };
-        let header = Zeroizing::new(encode(&header));
-        Zeroizing::new([header.as_slice(), self.name.0.as_bytes()].concat())
+        // Reserved whole, and written field after field: growing would leave copies of the key behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(MANIFEST_HEADER_SIZE + self.name.0.len()));
+        body.extend_from_slice(&self.file_id.0);
+        body.extend_from_slice(&self.file_key.0);
+        body.extend_from_slice(&self.size.bytes.to_le_bytes());
+        body.extend_from_slice(&self.size.chunks.to_le_bytes());
+        body.extend_from_slice(&self.tags.0);
+        body.extend_from_slice(self.name.0.as_bytes());
+        body
     }
 }
 
