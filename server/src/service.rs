@@ -204,7 +204,7 @@ async fn report_to_manager(relay: Arc<Relay>) {
         tokio::time::sleep(patience / 2).await;
         // Whether it can commit is another question; but a store that says nothing at all is stuck.
         let _ = relay.store.probe().await;
-        let waiting = relay.store.metrics().waiting.read().messages;
+        let waiting = relay.store.metrics().messages.waiting.read().messages;
         let open = relay.metrics.open.load(std::sync::atomic::Ordering::Relaxed);
         let status = format!("{open} connections, {waiting} messages waiting");
         tell_manager(&[NotifyState::Watchdog, NotifyState::Status(&status)]);

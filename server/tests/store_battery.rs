@@ -717,9 +717,9 @@ async fn what_has_expired_makes_room_and_is_counted_apart(store: &impl Store) {
     store.expire(time(2_000), 10).await.unwrap();
     store.enqueue(text(alice, bob, b"three"), limits).await.unwrap();
     let metrics = store.metrics();
-    assert_eq!(metrics.expired.read(), Amount { messages: 1, bytes: 4 });
-    assert_eq!(metrics.waiting.read(), Amount { messages: 1, bytes: 5 });
-    assert_eq!(metrics.acknowledged.read(), Amount::default());
+    assert_eq!(metrics.messages.expired.read(), Amount { messages: 1, bytes: 4 });
+    assert_eq!(metrics.messages.waiting.read(), Amount { messages: 1, bytes: 5 });
+    assert_eq!(metrics.messages.acknowledged.read(), Amount::default());
 }
 
 each_store!(a_time_that_is_noted_never_goes_back);
@@ -767,18 +767,18 @@ async fn what_waits_is_counted_whatever_becomes_of_it(store: &impl Store) {
     send_large(store, bob, alice, 2 * CHUNK_SIZE).await;
     let large = u64::try_from(2 * CHUNK_SIZE).unwrap();
     let metrics = store.metrics();
-    assert_eq!(metrics.waiting.read(), Amount { messages: 4, bytes: 6 + large });
+    assert_eq!(metrics.messages.waiting.read(), Amount { messages: 4, bytes: 6 + large });
     store.acknowledge(alice, &[first, first]).await.unwrap();
-    assert_eq!(metrics.acknowledged.read(), Amount { messages: 1, bytes: 1 });
+    assert_eq!(metrics.messages.acknowledged.read(), Amount { messages: 1, bytes: 1 });
     let policy = QueuePolicy::DropOldest;
     let one = QueueLimits { per_pair: 1, policy, ..QueueLimits::default() };
     store.enqueue(text(alice, bob, b"4444"), one).await.unwrap();
-    assert_eq!(metrics.dropped.read(), Amount { messages: 1, bytes: 2 });
+    assert_eq!(metrics.messages.dropped.read(), Amount { messages: 1, bytes: 2 });
     store.delete_client(bob).await.unwrap();
-    assert_eq!(metrics.dropped.read(), Amount { messages: 3, bytes: 5 + large });
+    assert_eq!(metrics.messages.dropped.read(), Amount { messages: 3, bytes: 5 + large });
     store.import(vec![message_row(text(alice, bob, b"55555"), 1)]).await.unwrap();
-    assert_eq!(metrics.accepted.read(), Amount { messages: 6, bytes: 15 + large });
-    assert_eq!(metrics.waiting.read(), Amount { messages: 2, bytes: 9 });
+    assert_eq!(metrics.messages.accepted.read(), Amount { messages: 6, bytes: 15 + large });
+    assert_eq!(metrics.messages.waiting.read(), Amount { messages: 2, bytes: 9 });
 }
 
 each_store!(a_probe_changes_nothing_and_fails_when_changes_do);
@@ -939,7 +939,7 @@ async fn sqlite_counts_what_waits_in_the_tail_and_behind_it_again_after_a_restar
     eventually(&directory, "SELECT count(*) BETWEEN 1 AND 7 FROM queue").await;
     store.close().await;
     let store = open(&directory);
-    assert_eq!(store.metrics().waiting.read(), Amount { messages: 8, bytes: 56 });
+    assert_eq!(store.metrics().messages.waiting.read(), Amount { messages: 8, bytes: 56 });
 }
 
 #[tokio::test]

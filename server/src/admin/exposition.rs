@@ -33,6 +33,7 @@ pub(super) async fn render(relay: &Relay, process: &Process) -> String {
         of(&relay.metrics.clients_expired),
     );
     messages(&mut page, relay.store.metrics());
+    modern(&mut page, relay.store.metrics());
     commits(&mut page, relay.store.metrics());
     disk(&mut page, relay);
     of_process(&mut page, &process.measure());
@@ -78,14 +79,14 @@ fn requests(page: &mut Page, relay: &Relay) {
 }
 
 fn messages(page: &mut Page, store: &StoreMetrics) {
-    let waiting = store.waiting.read();
+    let waiting = store.messages.waiting.read();
     page.gauge("messageu_waiting_messages", "Messages that wait for their recipients.", waiting.messages);
     page.gauge("messageu_waiting_bytes", "Bytes of content that wait.", waiting.bytes);
     let fates = [
-        ("accepted", store.accepted.read()),
-        ("acknowledged", store.acknowledged.read()),
-        ("dropped", store.dropped.read()),
-        ("expired", store.expired.read()),
+        ("accepted", store.messages.accepted.read()),
+        ("acknowledged", store.messages.acknowledged.read()),
+        ("dropped", store.messages.dropped.read()),
+        ("expired", store.messages.expired.read()),
     ];
     page.metric(
         "messageu_messages_total",
@@ -98,6 +99,38 @@ fn messages(page: &mut Page, store: &StoreMetrics) {
     page.metric("messageu_message_bytes_total", Kind::Counter, "Bytes of their contents.");
     for (fate, amount) in fates {
         page.labelled(&[("fate", fate)], amount.bytes);
+    }
+}
+
+fn modern(page: &mut Page, store: &StoreMetrics) {
+    page.gauge(
+        "messageu_modern_accounts",
+        "Accounts of version 3, with those that gave way to another lately.",
+        of(&store.accounts),
+    );
+    let waiting = [("envelope", store.envelopes.waiting.read()), ("chunk", store.chunks.waiting.read())];
+    page.metric("messageu_modern_waiting", Kind::Gauge, "What of version 3 waits for its recipients.");
+    for (what, amount) in waiting {
+        page.labelled(&[("what", what)], amount.messages);
+    }
+    page.metric(
+        "messageu_modern_waiting_bytes",
+        Kind::Gauge,
+        "Bytes of it, a small chunk of a file counted as 4096.",
+    );
+    for (what, amount) in waiting {
+        page.labelled(&[("what", what)], amount.bytes);
+    }
+    page.metric("messageu_modern_total", Kind::Counter, "What of version 3 came, and went, and how.");
+    for (what, flow) in [("envelope", &store.envelopes), ("chunk", &store.chunks)] {
+        for (fate, tally) in [
+            ("accepted", &flow.accepted),
+            ("acknowledged", &flow.acknowledged),
+            ("dropped", &flow.dropped),
+            ("expired", &flow.expired),
+        ] {
+            page.labelled(&[("what", what), ("fate", fate)], tally.read().messages);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A store that forgets everything when the program ends: for tests, and for trying the server out.
 
+mod modern;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use messageu_wire::fields::{CLIENT_ID_SIZE, ClientId, Name};
 use messageu_wire::message::MessageType;
 
+use self::modern::ModernMemory;
 use super::{
     Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, Pending, QueueLimits,
     RosterEntry, RosterExtent, Sequence, Store, StoreError, StoreMetrics, UploadId, chunk_size, from_unix,
@@ -21,6 +24,7 @@ use super::{
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    modern: ModernMemory,
     metrics: StoreMetrics,
 }
 
@@ -61,7 +65,7 @@ impl Store for MemoryStore {
 
     async fn delete_client(&self, id: ClientId) -> Result<(), StoreError> {
         let dropped = self.lock()?.delete_client(id)?;
-        self.metrics.moved(&Movement { dropped, ..Movement::default() });
+        self.metrics.messages.moved(&Movement { dropped, ..Movement::default() });
         Ok(())
     }
 
@@ -138,7 +142,7 @@ impl Store for MemoryStore {
 
     async fn enqueue(&self, message: NewMessage, limits: QueueLimits) -> Result<Sequence, StoreError> {
         let (sequence, movement) = self.lock()?.enqueue(message, limits)?;
-        self.metrics.moved(&movement);
+        self.metrics.messages.moved(&movement);
         Ok(sequence)
     }
 
@@ -178,7 +182,7 @@ impl Store for MemoryStore {
         for sequence in sequences {
             state.delete(to, *sequence).into_iter().for_each(|size| acknowledged.count(size));
         }
-        self.metrics.moved(&Movement { acknowledged, ..Movement::default() });
+        self.metrics.messages.moved(&Movement { acknowledged, ..Movement::default() });
         Ok(acknowledged.messages)
     }
 
@@ -193,7 +197,7 @@ impl Store for MemoryStore {
 
     async fn expire(&self, before: SystemTime, limit: usize) -> Result<u64, StoreError> {
         let expired = self.lock()?.expire(to_unix(before), limit);
-        self.metrics.moved(&Movement { expired, ..Movement::default() });
+        self.metrics.messages.moved(&Movement { expired, ..Movement::default() });
         Ok(expired.messages)
     }
 
@@ -222,11 +226,12 @@ impl Store for MemoryStore {
         let mut state = self.lock()?;
         let mut movement = Movement::default();
         let imported = rows.into_iter().map(|row| state.import(row, &mut movement)).collect();
-        self.metrics.moved(&movement);
+        self.metrics.messages.moved(&movement);
         Ok(imported)
     }
 
     async fn close(&self) {
+        self.modern.close();
         if let Ok(mut state) = self.lock() {
             *state = State { closed: true, ..State::default() };
         }

@@ -6,6 +6,25 @@ use std::time::Duration;
 /// A store's counters and measures.
 #[derive(Debug)]
 pub struct StoreMetrics {
+    /// Messages of the classic dialects.
+    pub messages: Flow,
+    /// Envelopes of version 3.
+    pub envelopes: Flow,
+    /// Chunks of files of version 3, a small one counted as 4,096 bytes.
+    pub chunks: Flow,
+    /// Accounts of version 3, those among them that have given way to another.
+    pub accounts: AtomicU64,
+    /// How many requests shared a commit.
+    pub group_sizes: Histogram<8>,
+    /// How long commits took, from the first change to the last byte on disk, in microseconds.
+    pub commit_times: Histogram<10>,
+    /// Transactions that failed.
+    pub failed_commits: AtomicU64,
+}
+
+/// What is kept until its recipient has it.
+#[derive(Debug, Default)]
+pub struct Flow {
     /// What waits now.
     pub waiting: Tally,
     /// What was taken in.
@@ -16,22 +35,15 @@ pub struct StoreMetrics {
     pub dropped: Tally,
     /// What went because it had waited for too long.
     pub expired: Tally,
-    /// How many requests shared a commit.
-    pub group_sizes: Histogram<8>,
-    /// How long commits took, from the first change to the last byte on disk, in microseconds.
-    pub commit_times: Histogram<10>,
-    /// Transactions that failed.
-    pub failed_commits: AtomicU64,
 }
 
 impl Default for StoreMetrics {
     fn default() -> Self {
         Self {
-            waiting: Tally::default(),
-            accepted: Tally::default(),
-            acknowledged: Tally::default(),
-            dropped: Tally::default(),
-            expired: Tally::default(),
+            messages: Flow::default(),
+            envelopes: Flow::default(),
+            chunks: Flow::default(),
+            accounts: AtomicU64::new(0),
             group_sizes: Histogram::new([1, 2, 4, 16, 64, 256, 1_024, 4_096]),
             commit_times: Histogram::new([
                 100, 250, 1_000, 2_500, 10_000, 25_000, 100_000, 250_000, 1_000_000, 10_000_000,
@@ -41,7 +53,7 @@ impl Default for StoreMetrics {
     }
 }
 
-impl StoreMetrics {
+impl Flow {
     /// Takes up what a transaction has moved, now that it is committed.
     pub fn moved(&self, movement: &Movement) {
         let Movement { accepted, acknowledged, dropped, expired } = movement;
@@ -54,7 +66,9 @@ impl StoreMetrics {
             self.waiting.subtract(*amount);
         }
     }
+}
 
+impl StoreMetrics {
     /// Takes up a commit of so many requests.
     pub fn committed(&self, requests: usize, time: Duration) {
         self.group_sizes.observe(u64::try_from(requests).unwrap_or(u64::MAX));
@@ -158,7 +172,7 @@ impl<const N: usize> Histogram<N> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Amount, Histogram, Movement, StoreMetrics};
+    use super::{Amount, Flow, Histogram, Movement};
 
     #[test]
     fn a_histogram_counts_each_value_in_every_bound_that_it_does_not_exceed() {
@@ -171,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_what_came_without_what_went_whatever_for() {
-        let metrics = StoreMetrics::default();
+        let metrics = Flow::default();
         let amount = |messages, bytes| Amount { messages, bytes };
         metrics.moved(&Movement { accepted: amount(10, 100), ..Movement::default() });
         metrics.moved(&Movement {

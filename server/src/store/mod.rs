@@ -15,7 +15,7 @@ use messageu_wire::fields::{ClientId, Name, PublicKey};
 use messageu_wire::message::MessageType;
 use thiserror::Error;
 
-pub use self::metrics::{Amount, Histogram, Movement, StoreMetrics, Tally};
+pub use self::metrics::{Amount, Flow, Histogram, Movement, StoreMetrics, Tally};
 
 /// Largest content that is kept and handed out in one piece, and the size of the pieces of any larger one, in bytes.
 pub const CHUNK_SIZE: usize = 64 * 1024;

@@ -4,8 +4,11 @@
 //! Every implementation passes the battery in `tests/modern_battery.rs`.
 //!
 //! Nothing that is kept tells who sent what. Who has sent how much is counted by tags that are keyed by a secret which is
-//! in memory alone, and which a restart replaces. Times are kept in whole minutes.
+//! in memory alone, and which a restart replaces. Times are kept in whole minutes, but for registrations, which go soon.
 
+pub(in crate::store) mod quota;
+
+use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -18,7 +21,7 @@ use messageu_wire::envelope::field::{
 use messageu_wire::fields::{ClientId, Name};
 use thiserror::Error;
 
-use super::{QueuePolicy, Sequence};
+use super::{QueueLimits, QueuePolicy, Sequence, StoreError, to_unix};
 
 /// One-time keys that are kept of one account.
 pub const ONE_TIME_KEYS: usize = 100;
@@ -31,7 +34,7 @@ pub const ONE_TIME_KEYS_A_DAY: u8 = 5;
 pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See [`REMEMBERED`].
-pub const REMEMBERED_MAX: usize = 1 << 20;
+pub const REMEMBERED_MAX: usize = 750_000;
 
 /// How long an account that gave way to another can still fetch its mail.
 pub const OLD_ACCOUNT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -48,8 +51,11 @@ pub const CLAIM_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Most chunks of a file: 64 GiB of content.
 pub const FILE_CHUNKS_MAX: u32 = 1 << 20;
 
-/// Bytes of an envelope's or a chunk's content that a store takes: more is misuse, as the wire lets none pass.
+/// Bytes of an envelope or a chunk that a store takes: more is misuse, as the wire lets none pass.
 pub const CONTENT_MAX: usize = messageu_wire::envelope::ENVELOPE_MAX;
+
+/// Bytes that a chunk counts for at least.
+pub const CHUNK_COST: usize = 4_096;
 
 /// A phone number, to the store: its HMAC under a secret that is not in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -215,6 +221,8 @@ impl Default for CodeRules {
 pub enum Completed {
     /// There is an account now.
     Registered,
+    /// Somebody else has the name, or the identity has another one or has given way.
+    NameTaken,
     /// Somebody else has the phone number, and until then can object. Then it takes another code to have it.
     PhoneWaits {
         /// Until when.
@@ -237,10 +245,36 @@ pub struct MailLimits {
     pub bytes_per_pair: u64,
     /// Bytes of envelopes from one sender in an hour; more is refused.
     pub bytes_per_hour: u64,
-    /// Bytes of files for one recipient; more is refused.
+    /// Bytes of files for one recipient; more is refused. A small chunk counts as [`CHUNK_COST`].
     pub file_bytes_per_recipient: u64,
     /// Bytes of files from one sender to one recipient; more is refused.
     pub file_bytes_per_pair: u64,
+    /// Bytes of files from one sender in an hour; more is refused.
+    pub file_bytes_per_hour: u64,
+}
+
+impl MailLimits {
+    /// What holds for what waits.
+    pub(in crate::store) fn queue(&self) -> QueueLimits {
+        QueueLimits {
+            per_pair: self.per_pair,
+            policy: self.policy,
+            bytes_per_pair: self.bytes_per_pair,
+            per_recipient: self.per_recipient,
+            bytes_per_recipient: self.bytes_per_recipient,
+        }
+    }
+
+    /// Whether so many bytes of files may be kept for a recipient, and of one sender for it.
+    pub(in crate::store) fn allow_files(&self, all: u64, pair: u64) -> Result<(), ModernError> {
+        if pair > self.file_bytes_per_pair {
+            return Err(ModernError::QueueFull("bytes of files from this sender to this recipient"));
+        }
+        if all > self.file_bytes_per_recipient {
+            return Err(ModernError::QueueFull("bytes of files for this recipient"));
+        }
+        Ok(())
+    }
 }
 
 /// One sender may fill a quarter of what a recipient has.
@@ -255,6 +289,7 @@ impl Default for MailLimits {
             bytes_per_hour: 64 << 20,
             file_bytes_per_recipient: 16 << 30,
             file_bytes_per_pair: 4 << 30,
+            file_bytes_per_hour: 4 << 30,
         }
     }
 }
@@ -315,6 +350,120 @@ pub enum ModernError {
     #[error("the storage failed: {0}")]
     Storage(String),
 }
+
+impl From<StoreError> for ModernError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NameTaken => Self::NameTaken,
+            StoreError::UnknownClient(id) => Self::UnknownClient(id),
+            StoreError::QueueFull(limit) => Self::QueueFull(limit),
+            StoreError::IdTaken => Self::Conflict("the id"),
+            StoreError::NoSuchContent => Self::Misuse("no such content"),
+            StoreError::Misuse(what) => Self::Misuse(what),
+            StoreError::Storage(what) => Self::Storage(what),
+        }
+    }
+}
+
+/// Whole minutes since 1970 began: how times are kept.
+pub(in crate::store) fn to_minutes(time: SystemTime) -> u32 {
+    u32::try_from(to_unix(time).max(0) / 60).unwrap_or(u32::MAX)
+}
+
+/// When an account that gave way in this minute goes, in seconds since 1970.
+pub(in crate::store) fn goes_at(moved: u32) -> i64 {
+    i64::from(moved) * 60 + seconds(OLD_ACCOUNT)
+}
+
+/// Whole seconds.
+pub(in crate::store) fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Whether a bundle follows on another one, or is the same.
+pub(in crate::store) fn is_newer(bundle: &Bundle, than: &Bundle) -> Result<bool, ModernError> {
+    match bundle.content.epoch.cmp(&than.content.epoch) {
+        Ordering::Greater => Ok(true),
+        Ordering::Equal if bundle == than => Ok(false),
+        _ => Err(ModernError::StaleKeys),
+    }
+}
+
+/// Puts one-time keys in order, and refuses such as can be none.
+pub(in crate::store) fn in_order(
+    mut keys: Vec<(OneTimeId, DhPublicKey)>,
+) -> Result<Vec<(OneTimeId, DhPublicKey)>, ModernError> {
+    if keys.iter().any(|(id, _)| *id == OneTimeId::NONE || id.offer().is_some()) {
+        return Err(ModernError::Misuse("no id of a one-time key"));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.windows(2).any(|pair| matches!(pair, [(one, _), (other, _)] if one == other)) {
+        return Err(ModernError::Conflict("two one-time keys with the same id"));
+    }
+    Ok(keys)
+}
+
+/// Whether a chunk can be one of its file.
+pub(in crate::store) fn check_chunk(chunk: &NewChunk) -> Result<(), ModernError> {
+    if chunk.index >= chunk.chunks || chunk.chunks > FILE_CHUNKS_MAX {
+        return Err(ModernError::Misuse("no chunk of this file"));
+    }
+    check_content(&chunk.bytes)
+}
+
+pub(in crate::store) fn check_content(content: &Bytes) -> Result<(), ModernError> {
+    if content.len() > CONTENT_MAX { Err(ModernError::Misuse("too much content")) } else { Ok(()) }
+}
+
+/// Bytes that a chunk counts for.
+pub(in crate::store) fn chunk_cost(size: usize) -> u32 {
+    u32::try_from(size.max(CHUNK_COST)).unwrap_or(u32::MAX)
+}
+
+/// When a phone number may be sent a code again, given when it was sent one within the last day, oldest first.
+pub(in crate::store) fn check_codes(sent: &[i64], rules: CodeRules, now: i64) -> Result<(), ModernError> {
+    let most = usize::try_from(rules.a_day).unwrap_or(usize::MAX);
+    let after_a_day = sent.len().checked_sub(most).and_then(|over| sent.get(over)).map(|first| first + DAY);
+    let after_the_last = sent.last().map(|last| last + seconds(rules.apart));
+    let again = after_a_day.max(after_the_last).unwrap_or(now);
+    if most > 0 && again <= now {
+        return Ok(());
+    }
+    let retry_after = if most == 0 { DAY } else { again - now };
+    Err(ModernError::TooSoon { retry_after: Duration::from_secs(retry_after.clamp(1, DAY).unsigned_abs()) })
+}
+
+/// Until when the owner of a phone number can object to a claim that was made at this time.
+pub(in crate::store) fn can_object_until(since: i64) -> i64 {
+    since + seconds(CLAIM_WAIT)
+}
+
+/// What becomes of a claim, made at this time, when the same identity has proved itself again.
+pub(in crate::store) fn claim_state(since: i64, now: i64) -> Claim {
+    let ripe = can_object_until(since);
+    if now < ripe {
+        Claim::Waits { until: ripe }
+    } else if now < ripe + seconds(CLAIM_LIFE) {
+        Claim::Ripe
+    } else {
+        Claim::Void
+    }
+}
+
+/// See [`claim_state`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::store) enum Claim {
+    /// The owner can object until then.
+    Waits { until: i64 },
+    /// The number can be had.
+    Ripe,
+    /// It was not completed in time.
+    Void,
+}
+
+/// Seconds of a day.
+pub(in crate::store) const DAY: i64 = 24 * 60 * 60;
 
 /// Where accounts, keys, mail and files of version 3 are kept.
 ///
@@ -464,7 +613,7 @@ pub trait ModernStore: Send + Sync + 'static {
     /// claim is [`CLAIM_WAIT`] old, the number is taken from that account and is the new one's.
     ///
     /// # Errors
-    /// [`ModernError::NoSuchRegistration`]; [`ModernError::NameTaken`]; [`ModernError::Moved`].
+    /// [`ModernError::NoSuchRegistration`].
     async fn complete_registration(
         &self,
         id: RegistrationId,

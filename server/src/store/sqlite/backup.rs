@@ -20,6 +20,9 @@ const PAGES_AT_ONCE: i32 = 1_024;
 /// Problems of each kind that are told of.
 const PROBLEMS_MAX: usize = 10;
 
+/// The layout that has tables for version 3 first.
+const MODERN_SINCE: usize = 4;
+
 /// What a database has in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inventory {
@@ -31,12 +34,22 @@ pub struct Inventory {
     pub messages: u64,
     /// Bytes of their contents.
     pub bytes: u64,
+    /// Accounts of version 3.
+    pub accounts: u64,
+    /// Waiting envelopes of version 3.
+    pub envelopes: u64,
+    /// Chunks of files of version 3.
+    pub chunks: u64,
 }
 
 impl fmt::Display for Inventory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layout, clients, messages, bytes } = self;
-        write!(f, "{clients} clients, {messages} messages with {bytes} bytes, layout {layout}")
+        let Self { layout, clients, messages, bytes, accounts, envelopes, chunks } = self;
+        write!(f, "{clients} clients, {messages} messages with {bytes} bytes")?;
+        write!(
+            f,
+            "; of version 3 {accounts} accounts, {envelopes} envelopes, {chunks} chunks; layout {layout}"
+        )
     }
 }
 
@@ -259,13 +272,23 @@ fn inventory(connection: &Connection) -> rusqlite::Result<Inventory> {
     let layout = schema::pragma(connection, "user_version")?;
     let select = "SELECT (SELECT count(*) FROM clients), (SELECT count(*) FROM messages),
         (SELECT coalesce(sum(Size), 0) FROM messages)";
+    let classic = connection.query_one(select, [], |row| {
+        let (clients, messages, bytes) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Inventory { layout, clients, messages, bytes, accounts: 0, envelopes: 0, chunks: 0 })
+    })?;
+    if layout < MODERN_SINCE {
+        return Ok(classic);
+    }
+    let select = "SELECT (SELECT count(*) FROM modern_accounts), (SELECT count(*) FROM modern_messages),
+        (SELECT count(*) FROM modern_chunks)";
     connection.query_one(select, [], |row| {
-        Ok(Inventory { layout, clients: row.get(0)?, messages: row.get(1)?, bytes: row.get(2)? })
+        let (accounts, envelopes, chunks) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Inventory { accounts, envelopes, chunks, ..classic })
     })
 }
 
 /// What must be none, since which version of the layout, and how to count it.
-const NEVER: [(&str, usize, &str); 8] = [
+const NEVER: [(&str, usize, &str); 21] = [
     (
         "clients whose id or key has a wrong size",
         1,
@@ -308,6 +331,80 @@ const NEVER: [(&str, usize, &str); 8] = [
         2,
         "SELECT count(*) FROM messages WHERE ID <= (SELECT coalesce(max(ID), 0) FROM queue_end) AND NOT EXISTS
          (SELECT 1 FROM queue WHERE queue.ToClient = messages.ToClient AND queue.ID = messages.ID)",
+    ),
+    (
+        "accounts of version 3 whose id, fingerprint or bundle has a wrong size",
+        4,
+        "SELECT count(*) FROM modern_accounts
+         WHERE length(ID) <> 16 OR length(Fingerprint) <> 32 OR length(Bundle) <> 1294",
+    ),
+    (
+        "accounts of version 3 that have no name and gave way to nobody, or have one and did",
+        4,
+        "SELECT count(*) FROM modern_accounts WHERE (Name IS NULL) <> (ID IN (SELECT Old FROM modern_successions))",
+    ),
+    (
+        "classic clients that have the id of an account of version 3",
+        4,
+        "SELECT count(*) FROM clients WHERE ID IN (SELECT ID FROM modern_accounts)",
+    ),
+    (
+        "accounts that one gave way to without being there, or without giving way in turn",
+        4,
+        "SELECT count(*) FROM modern_successions WHERE New NOT IN (SELECT ID FROM modern_accounts)
+         AND New NOT IN (SELECT Old FROM modern_successions)",
+    ),
+    (
+        "one-time keys of accounts that are not there",
+        4,
+        "SELECT count(*) FROM modern_one_time_keys WHERE Account NOT IN (SELECT ID FROM modern_accounts)",
+    ),
+    (
+        "one-time keys with ids that their accounts have not published",
+        4,
+        "SELECT count(*) FROM modern_one_time_keys JOIN modern_accounts ON Account = modern_accounts.ID
+         WHERE modern_one_time_keys.ID > LastOneTime",
+    ),
+    (
+        "envelopes for accounts that are not there",
+        4,
+        "SELECT count(*) FROM modern_messages WHERE ToAccount NOT IN (SELECT ID FROM modern_accounts)",
+    ),
+    (
+        "envelopes that are not all there",
+        4,
+        "SELECT count(*) FROM modern_messages LEFT JOIN modern_contents ON modern_contents.ID = Content
+         WHERE coalesce(length(iif(Content IS NULL, Envelope, Bytes)), -1) <> Size",
+    ),
+    (
+        "envelopes of version 3 that are in nobody's queue",
+        4,
+        "SELECT count(*) FROM modern_messages WHERE ID <= (SELECT coalesce(max(ID), 0) FROM modern_queue_end)
+         AND NOT EXISTS (SELECT 1 FROM modern_queue
+           WHERE modern_queue.ToAccount = modern_messages.ToAccount AND modern_queue.ID = modern_messages.ID)",
+    ),
+    (
+        "large envelopes that belong to nothing",
+        4,
+        "SELECT count(*) FROM modern_contents WHERE ID NOT IN
+         (SELECT Content FROM modern_messages WHERE Content IS NOT NULL UNION ALL SELECT ID FROM modern_doomed)",
+    ),
+    (
+        "files of accounts that are not there",
+        4,
+        "SELECT count(*) FROM modern_files
+         WHERE ToAccount IS NOT NULL AND ToAccount NOT IN (SELECT ID FROM modern_accounts)",
+    ),
+    (
+        "files that have not as many chunks as they say",
+        4,
+        "SELECT count(*) FROM modern_files WHERE ToAccount IS NOT NULL AND Held <> (SELECT count(*) FROM modern_chunks
+         WHERE modern_chunks.ID BETWEEN modern_files.ID << 20 AND (modern_files.ID << 20) + 1048575)",
+    ),
+    (
+        "chunks of files that are not there",
+        4,
+        "SELECT count(*) FROM modern_chunks WHERE ID >> 20 NOT IN (SELECT ID FROM modern_files)",
     ),
 ];
 

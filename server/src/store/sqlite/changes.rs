@@ -7,8 +7,10 @@ use messageu_wire::fields::ClientId;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::counters::{Counters, Queue};
+use super::modern::{self, Modern};
 use super::tail::{Changed, Place, Tail};
 use super::{chunk_id, reader};
+use crate::store::modern::ModernError;
 use crate::store::{
     Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, QueueLimits, Sequence,
     StoreError, UploadId, chunk_size,
@@ -18,12 +20,12 @@ use crate::store::{
 const IN_ROW_MAX: usize = 4_096;
 
 /// Chunks that are erased in one transaction.
-const SWEPT_AT_ONCE: usize = 16;
+pub(super) const SWEPT_AT_ONCE: usize = 16;
 
 /// Why a change was not made.
-pub(super) enum Failure {
+pub(super) enum Failure<E = StoreError> {
     /// It cannot be, as things are; the transaction goes on.
-    Refused(StoreError),
+    Refused(E),
     /// The storage failed; the transaction is lost.
     Failed(rusqlite::Error),
 }
@@ -34,7 +36,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<ModernError> for Failure<ModernError> {
+    fn from(error: ModernError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl<E> From<rusqlite::Error> for Failure<E> {
     fn from(error: rusqlite::Error) -> Self {
         Self::Failed(error)
     }
@@ -53,30 +61,33 @@ impl ImportRow {
 
 /// A transaction in the course of being made.
 pub(super) struct Changes<'a> {
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     counters: &'a mut Counters,
-    tail: &'a Tail,
+    tail: &'a Tail<ClientId>,
     /// What becomes of the tail when the transaction is committed.
-    changed: Changed,
-    sweeping: &'a mut bool,
+    changed: Changed<ClientId>,
+    pub(super) sweeping: &'a mut bool,
     /// What this transaction moves.
     pub(super) movement: Movement,
+    /// What it changes of version 3.
+    pub(super) modern: Modern<'a>,
 }
 
 impl<'a> Changes<'a> {
     pub(super) fn new(
         connection: &'a Connection,
-        counters: &'a mut Counters,
-        tail: &'a Tail,
+        (counters, tail): (&'a mut Counters, &'a Tail<ClientId>),
         sweeping: &'a mut bool,
+        modern: Modern<'a>,
     ) -> Self {
         let (changed, movement) = (Changed::default(), Movement::default());
-        Self { connection, counters, tail, changed, sweeping, movement }
+        Self { connection, counters, tail, changed, sweeping, movement, modern }
     }
 
-    /// What is to be done to the tail, once the transaction is committed, and what the transaction moves.
-    pub(super) fn finish(self) -> (Changed, Movement) {
-        (self.changed, self.movement)
+    /// What is to be done to the tail, once the transaction is committed, what the transaction moves, and the same of
+    /// version 3.
+    pub(super) fn finish(self) -> (Changed<ClientId>, Movement, modern::Changed) {
+        (self.changed, self.movement, self.modern.changed)
     }
 
     /// Changes something, and changes it back, so that there is something to commit.
@@ -215,6 +226,11 @@ impl<'a> Changes<'a> {
 
     /// Erases some of the chunks that nobody will read any more. Returns whether there may be more.
     pub(super) fn sweep(&mut self) -> rusqlite::Result<bool> {
+        let more = self.sweep_uploads()?;
+        Ok(self.sweep_modern()? || more)
+    }
+
+    fn sweep_uploads(&mut self) -> rusqlite::Result<bool> {
         let doomed =
             self.prepare("SELECT ID FROM uploads WHERE Doomed LIMIT 1")?.query_one([], |row| row.get(0));
         let Some(upload): Option<i64> = doomed.optional()? else { return Ok(false) };
@@ -308,12 +324,12 @@ impl<'a> Changes<'a> {
         size: u32,
         limits: &QueueLimits,
     ) -> Result<Vec<Sequence>, Failure> {
-        let (mut waiting, mut pair) = match self.counters.waiting(to, from) {
+        let (mut waiting, mut pair) = match self.counters.queues.waiting(to, from) {
             Some(counted) => counted,
             None => {
                 let queue = self.count(to)?;
-                self.counters.counted(to, queue);
-                self.counters.waiting(to, from).unwrap_or_default()
+                self.counters.queues.counted(to, queue);
+                self.counters.queues.waiting(to, from).unwrap_or_default()
             }
         };
         let surplus = limits.surplus(pair.messages)?;
@@ -334,7 +350,7 @@ impl<'a> Changes<'a> {
     }
 
     /// What waits for a recipient, counted.
-    fn count(&self, to: ClientId) -> rusqlite::Result<Queue> {
+    fn count(&self, to: ClientId) -> rusqlite::Result<Queue<ClientId>> {
         let mut queue = Queue::default();
         let mut select = self.prepare(
             "SELECT FromClient, count(*), sum(Size) FROM queue WHERE ToClient = ?1 GROUP BY FromClient",
@@ -370,7 +386,11 @@ impl<'a> Changes<'a> {
     }
 
     /// Writes places down in the queue on disk; `end`, if with these it has all up to that message.
-    pub(super) fn write_down(&mut self, places: &[Place], end: Option<i64>) -> rusqlite::Result<()> {
+    pub(super) fn write_down(
+        &mut self,
+        places: &[Place<ClientId>],
+        end: Option<i64>,
+    ) -> rusqlite::Result<()> {
         let mut insert = self.prepare(
             "INSERT OR REPLACE INTO queue (ToClient, ID, FromClient, Size) VALUES (?1, ?2, ?3, ?4)",
         )?;
@@ -398,7 +418,7 @@ impl<'a> Changes<'a> {
         )?
         .execute((message.to.0, message.from.0, message.kind.0, size, upload, in_row))?;
         let id = self.connection.last_insert_rowid();
-        self.counters.added(message.to, message.from, size);
+        self.counters.queues.added(message.to, message.from, size);
         self.changed.add(Place { to: message.to, id, from: message.from, size });
         self.movement.accepted.count(size);
         Ok(Sequence(id))
@@ -446,7 +466,7 @@ impl<'a> Changes<'a> {
         if !self.changed.remove(self.tail, to, sequence.0) {
             self.delete_from_queue(to, sequence)?;
         }
-        self.counters.removed(to, from, size);
+        self.counters.queues.removed(to, from, size);
         Ok(Some(size))
     }
 
@@ -455,7 +475,7 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    fn exists(&self, select: &str, values: impl rusqlite::Params) -> rusqlite::Result<bool> {
+    pub(super) fn exists(&self, select: &str, values: impl rusqlite::Params) -> rusqlite::Result<bool> {
         self.prepare(select)?.query_one(values, |row| row.get(0))
     }
 

@@ -2,6 +2,7 @@
 //! recipient's queue.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use messageu_wire::fields::ClientId;
 use rusqlite::Connection;
@@ -13,16 +14,20 @@ const KEPT_MAX: usize = 65_536;
 #[derive(Default)]
 pub(super) struct Counters {
     clients: HashSet<ClientId>,
-    queues: HashMap<ClientId, Queue>,
+    pub(super) queues: Queues<ClientId>,
+}
+
+/// What waits for the recipients that were asked about. A sender is known as an `F`.
+pub(super) struct Queues<F> {
+    queues: HashMap<ClientId, Queue<F>>,
     /// Senders in all of them.
     senders: usize,
 }
 
 /// What waits for a recipient, in all and by sender.
-#[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct Queue<F> {
     pub(super) all: Waiting,
-    pub(super) senders: HashMap<ClientId, Waiting>,
+    pub(super) senders: HashMap<F, Waiting>,
 }
 
 /// Messages that wait, and the bytes of their contents.
@@ -32,9 +37,21 @@ pub(super) struct Waiting {
     pub(super) bytes: u64,
 }
 
-impl Queue {
+impl<F> Default for Queues<F> {
+    fn default() -> Self {
+        Self { queues: HashMap::new(), senders: 0 }
+    }
+}
+
+impl<F> Default for Queue<F> {
+    fn default() -> Self {
+        Self { all: Waiting::default(), senders: HashMap::new() }
+    }
+}
+
+impl<F: Eq + Hash> Queue<F> {
     /// Adds what is there of a sender.
-    pub(super) fn add(&mut self, from: ClientId, messages: u64, bytes: u64) {
+    pub(super) fn add(&mut self, from: F, messages: u64, bytes: u64) {
         for waiting in [&mut self.all, self.senders.entry(from).or_default()] {
             waiting.messages += messages;
             waiting.bytes += bytes;
@@ -59,14 +76,21 @@ impl Counters {
         Ok(is_client)
     }
 
+    /// For when a transaction that was told of is rolled back, or changed too much to tell.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl<F: Copy + Eq + Hash> Queues<F> {
     /// What waits for a recipient, in all and of one sender, if that has been counted.
-    pub(super) fn waiting(&self, to: ClientId, from: ClientId) -> Option<(Waiting, Waiting)> {
+    pub(super) fn waiting(&self, to: ClientId, from: F) -> Option<(Waiting, Waiting)> {
         let queue = self.queues.get(&to)?;
         Some((queue.all, queue.senders.get(&from).copied().unwrap_or_default()))
     }
 
     /// Keeps what was counted.
-    pub(super) fn counted(&mut self, to: ClientId, queue: Queue) {
+    pub(super) fn counted(&mut self, to: ClientId, queue: Queue<F>) {
         if self.senders.saturating_add(queue.senders.len()) > KEPT_MAX || self.queues.len() >= KEPT_MAX {
             self.queues.clear();
             self.senders = 0;
@@ -75,7 +99,7 @@ impl Counters {
         self.queues.insert(to, queue);
     }
 
-    pub(super) fn added(&mut self, to: ClientId, from: ClientId, size: u32) {
+    pub(super) fn added(&mut self, to: ClientId, from: F, size: u32) {
         if let Some(queue) = self.queues.get_mut(&to) {
             let senders = queue.senders.len();
             queue.add(from, 1, size.into());
@@ -83,7 +107,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn removed(&mut self, to: ClientId, from: ClientId, size: u32) {
+    pub(super) fn removed(&mut self, to: ClientId, from: F, size: u32) {
         if let Some(queue) = self.queues.get_mut(&to) {
             for waiting in [Some(&mut queue.all), queue.senders.get_mut(&from)].into_iter().flatten() {
                 waiting.messages = waiting.messages.saturating_sub(1);
@@ -92,8 +116,10 @@ impl Counters {
         }
     }
 
-    /// For when a transaction that was told of is rolled back, or changed too much to tell.
-    pub(super) fn forget(&mut self) {
-        *self = Self::default();
+    /// Forgets what waits for a recipient, as it has changed too much to tell.
+    pub(super) fn forget(&mut self, to: ClientId) {
+        if let Some(queue) = self.queues.remove(&to) {
+            self.senders = self.senders.saturating_sub(queue.senders.len());
+        }
     }
 }

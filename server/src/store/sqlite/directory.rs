@@ -5,19 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use messageu_wire::fields::ClientId;
 
-use crate::store::Client;
-
 /// Clients that are kept, some 400 bytes each; with more, all are forgotten and looked up again as they are needed.
 const KEPT_MAX: usize = 16_384;
 
 /// What is known of clients without asking the database. Whoever changes a client in the database tells of it behind the
 /// commit.
-#[derive(Default)]
-pub(super) struct Directory(Mutex<State>);
+pub(super) struct Directory<C>(Mutex<State<C>>);
 
-#[derive(Default)]
-struct State {
-    clients: HashMap<ClientId, Client>,
+struct State<C> {
+    clients: HashMap<ClientId, C>,
     /// How many changes there have been: what was read before one may be wrong.
     changes: u64,
 }
@@ -26,21 +22,27 @@ struct State {
 #[derive(Clone, Copy)]
 pub(super) struct Before(u64);
 
-impl Directory {
+impl<C> Default for Directory<C> {
+    fn default() -> Self {
+        Self(Mutex::new(State { clients: HashMap::new(), changes: 0 }))
+    }
+}
+
+impl<C: Clone> Directory<C> {
     /// The client, if it is kept; otherwise what [`keep`](Self::keep) wants to know.
-    pub(super) fn look_up(&self, id: ClientId) -> Result<Client, Before> {
+    pub(super) fn look_up(&self, id: ClientId) -> Result<C, Before> {
         let state = self.state();
         state.clients.get(&id).cloned().ok_or(Before(state.changes))
     }
 
     /// Keeps a client that was read from the database, unless one was changed meanwhile.
-    pub(super) fn keep(&self, client: &Client, before: Before) {
+    pub(super) fn keep(&self, id: ClientId, client: &C, before: Before) {
         let mut state = self.state();
         if state.changes == before.0 {
             if state.clients.len() >= KEPT_MAX {
                 state.clients.clear();
             }
-            state.clients.insert(client.id, client.clone());
+            state.clients.insert(id, client.clone());
         }
     }
 
@@ -58,7 +60,7 @@ impl Directory {
         state.clients.clear();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<C>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ mod changes;
 mod counters;
 mod directory;
 mod expiry;
+mod modern;
 mod reader;
 pub(crate) mod schema;
 mod tail;
@@ -24,8 +25,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
 use self::directory::Directory;
+use self::modern::ModernShared;
 use self::reader::Readers;
-use self::tail::Tail;
+use self::tail::{Place, Source, Tail};
 use self::writer::Writer;
 use super::{
     Client, Content, DiskUse, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry,
@@ -48,10 +50,24 @@ pub struct SqliteStore {
     // Dropped in this order: the last connection to close should be the one that can tidy the log up.
     readers: Readers,
     writer: Writer,
-    directory: Directory,
-    tail: Arc<Tail>,
+    directory: Directory<Client>,
+    tail: Arc<Tail<ClientId>>,
+    modern: ModernShared,
     path: PathBuf,
 }
+
+/// Where the places of the classic queue are.
+const TAIL: Source<ClientId> = Source {
+    newest: "SELECT ToClient, ID, FromClient, Size FROM messages
+             WHERE ID > (SELECT coalesce(max(ID), 0) FROM queue_end)
+               AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.ToClient = messages.ToClient AND queue.ID = messages.ID)
+             ORDER BY ID",
+    place: |row| {
+        let (to, from) = (ClientId(row.get(0)?), ClientId(row.get(2)?));
+        Ok(Place { to, id: row.get(1)?, from, size: row.get(3)? })
+    },
+    on_disk: "SELECT count(*), coalesce(sum(Size), 0) FROM queue",
+};
 
 /// How to open a database.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +77,9 @@ pub struct Options {
     /// How many messages have their places in the queues in memory alone, before these are written down: for tests, which
     /// cannot have as many as there are otherwise.
     pub written_down_from: Option<usize>,
+    /// How many messages of version 3 are remembered once they are gone, as many as are not yet written down among them: for
+    /// tests likewise.
+    pub remembered_max: Option<usize>,
 }
 
 /// A database that cannot be opened, and what to do about it.
@@ -155,11 +174,12 @@ impl SqliteStore {
         // Whoever uploaded these is gone.
         connection.execute("UPDATE uploads SET Doomed = TRUE", [])?;
         let readers = Readers::open(path)?;
-        let tail = Arc::new(Tail::read(&connection, options.written_down_from)?);
+        let tail = Arc::new(Tail::read(&connection, &TAIL, options.written_down_from)?);
+        let (modern, modern_state) = modern::read(&connection, &options)?;
         let log = (beside(path, "-wal"), log_size);
-        let writer = Writer::start(connection, Arc::clone(&tail), log, lock)?;
+        let writer = Writer::start(connection, Arc::clone(&tail), modern_state, log, lock)?;
         let path = path.to_owned();
-        Ok(Self { readers, writer, directory: Directory::default(), tail, path })
+        Ok(Self { readers, writer, directory: Directory::default(), tail, modern, path })
     }
 }
 
@@ -181,7 +201,7 @@ impl Store for SqliteStore {
         };
         let found = self.readers.read(move |connection| reader::client(connection, id)).await?;
         if let Some(client) = &found {
-            self.directory.keep(client, before);
+            self.directory.keep(id, client, before);
         }
         Ok(found)
     }
@@ -338,6 +358,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.directory.clear();
+        self.modern.close();
         self.writer.close().await;
     }
 }

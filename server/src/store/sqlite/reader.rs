@@ -145,7 +145,7 @@ pub(super) fn roster_page(
 
 pub(super) fn pending(
     connection: &Connection,
-    tail: &Tail,
+    tail: &Tail<ClientId>,
     (to, after): (ClientId, Sequence),
     limit: usize,
     mut inline_budget: usize,

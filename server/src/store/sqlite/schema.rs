@@ -11,15 +11,39 @@ pub(crate) const APPLICATION_ID: i32 = 0x4d73_6755;
 /// What was done to the tables over time, oldest first; `user_version` counts those that a file has behind it.
 ///
 /// Add to the end, never edit. Each may run again when a table went missing, so it creates only what is not there.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/001_initial.sql"),
     include_str!("../../../migrations/002_queue.sql"),
     include_str!("../../../migrations/003_times.sql"),
+    include_str!("../../../migrations/004_modern.sql"),
 ];
 
 /// All tables that the migrations make.
-const TABLES: [&str; 8] =
-    ["clients", "messages", "uploads", "chunks", "imports", "queue", "queue_end", "times"];
+const TABLES: [&str; 23] = [
+    "clients",
+    "messages",
+    "uploads",
+    "chunks",
+    "imports",
+    "queue",
+    "queue_end",
+    "times",
+    "modern_accounts",
+    "modern_one_time_keys",
+    "modern_successions",
+    "modern_messages",
+    "modern_queue",
+    "modern_queue_end",
+    "modern_contents",
+    "modern_doomed",
+    "modern_taken",
+    "modern_files",
+    "modern_chunks",
+    "modern_registrations",
+    "modern_codes",
+    "modern_claims",
+    "modern_times",
+];
 
 /// Refuses a file that is not ours to write to, before anything in it is changed.
 pub(super) fn check_owner(connection: &Connection) -> Result<(), OpenProblem> {

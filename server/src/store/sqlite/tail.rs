@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use messageu_wire::fields::ClientId;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Row};
 
 use crate::store::Amount;
 
@@ -19,18 +19,28 @@ const WRITTEN_DOWN_FROM: usize = 32_768;
 /// Places of messages that may come while others are written down: more than two transactions have.
 const ON_THEIR_WAY: usize = 10_000;
 
-/// A message's place in a queue.
+/// A message's place in a queue. Where it came from is known as an `F`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
+pub(super) struct Place<F> {
     pub(super) to: ClientId,
     pub(super) id: i64,
-    pub(super) from: ClientId,
+    pub(super) from: F,
     pub(super) size: u32,
 }
 
+/// Where the places are that belong to a tail.
+pub(super) struct Source<F> {
+    /// Selects the rows of the messages that have no place on disk, in the order of their ids.
+    pub(super) newest: &'static str,
+    /// Reads such a row.
+    pub(super) place: fn(&Row<'_>) -> rusqlite::Result<Place<F>>,
+    /// Selects how many messages have a place on disk, and the sum of their sizes.
+    pub(super) on_disk: &'static str,
+}
+
 /// The places that are not on disk, as of the last commit. The writer changes them, readers look.
-pub(super) struct Tail {
-    state: Mutex<State>,
+pub(super) struct Tail<F> {
+    state: Mutex<State<F>>,
     /// Some of it could not be read: what is known to wait for somebody may not be all.
     is_damaged: bool,
     /// Places that are written down when there are more.
@@ -39,29 +49,33 @@ pub(super) struct Tail {
     most: usize,
 }
 
-#[derive(Default)]
-struct State {
+struct State<F> {
     /// By recipient, oldest first.
-    queues: HashMap<ClientId, VecDeque<Place>>,
+    queues: HashMap<ClientId, VecDeque<Place<F>>>,
     len: usize,
 }
 
 /// What a transaction adds to the tail and takes from it, once it is committed.
-#[derive(Default)]
-pub(super) struct Changed {
+pub(super) struct Changed<F> {
     /// Oldest first.
-    added: Vec<Place>,
+    added: Vec<Place<F>>,
     /// Messages and their recipients.
     removed: HashMap<i64, ClientId>,
 }
 
-impl Changed {
-    pub(super) fn add(&mut self, place: Place) {
+impl<F> Default for Changed<F> {
+    fn default() -> Self {
+        Self { added: Vec::new(), removed: HashMap::new() }
+    }
+}
+
+impl<F: Copy> Changed<F> {
+    pub(super) fn add(&mut self, place: Place<F>) {
         self.added.push(place);
     }
 
     /// Takes a place off; whether it was in the tail, or had been added to it.
-    pub(super) fn remove(&mut self, tail: &Tail, to: ClientId, id: i64) -> bool {
+    pub(super) fn remove(&mut self, tail: &Tail<F>, to: ClientId, id: i64) -> bool {
         let is_in_tail = self.added.binary_search_by_key(&id, |place| place.id).is_ok() || tail.has(to, id);
         if is_in_tail {
             self.removed.insert(id, to);
@@ -70,7 +84,7 @@ impl Changed {
     }
 
     /// The places of a recipient as they are after what has changed, oldest first.
-    pub(super) fn places(&self, tail: &Tail, to: ClientId) -> Vec<Place> {
+    pub(super) fn places(&self, tail: &Tail<F>, to: ClientId) -> Vec<Place<F>> {
         let mut places = tail.oldest(to, i64::MAX, usize::MAX);
         places.extend(self.added.iter().filter(|place| place.to == to));
         places.retain(|place| !self.removed.contains_key(&place.id));
@@ -78,29 +92,21 @@ impl Changed {
     }
 
     /// Whether the tail has no room for more, once this is done.
-    pub(super) fn fills(&self, tail: &Tail) -> bool {
+    pub(super) fn fills(&self, tail: &Tail<F>) -> bool {
         (tail.len() + self.added.len()).saturating_sub(self.removed.len()) >= tail.most
     }
 }
 
-impl Tail {
+impl<F: Copy> Tail<F> {
     /// Reads the tail that belongs to a database, and that is written down when it has more than `written_down_from`.
-    pub(super) fn read(connection: &Connection, written_down_from: Option<usize>) -> rusqlite::Result<Self> {
+    pub(super) fn read(
+        connection: &Connection,
+        source: &Source<F>,
+        written_down_from: Option<usize>,
+    ) -> rusqlite::Result<Self> {
         let written_down_from = written_down_from.unwrap_or(WRITTEN_DOWN_FROM);
-        let mut select = connection.prepare(
-            "SELECT ToClient, ID, FromClient, Size FROM messages
-             WHERE ID > (SELECT coalesce(max(ID), 0) FROM queue_end)
-               AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.ToClient = messages.ToClient AND queue.ID = messages.ID)
-             ORDER BY ID",
-        )?;
-        let rows = select.query_map([], |row| {
-            Ok(Place {
-                to: ClientId(row.get(0)?),
-                id: row.get(1)?,
-                from: ClientId(row.get(2)?),
-                size: row.get(3)?,
-            })
-        })?;
+        let mut select = connection.prepare(source.newest)?;
+        let rows = select.query_map([], source.place)?;
         let (added, is_damaged) = match rows.collect::<rusqlite::Result<_>>() {
             Ok(places) => (places, false),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
@@ -110,18 +116,23 @@ impl Tail {
             Err(error) => return Err(error),
         };
         let most = (4 * written_down_from).max(written_down_from + ON_THEIR_WAY);
-        let tail = Self { state: Mutex::default(), is_damaged, written_down_from, most };
+        let state = Mutex::new(State { queues: HashMap::new(), len: 0 });
+        let tail = Self { state, is_damaged, written_down_from, most };
         tail.change(Changed { added, removed: HashMap::new() });
         Ok(tail)
     }
 
     /// What waits in all queues together, on disk and here.
-    pub(super) fn waiting(&self, connection: &Connection) -> rusqlite::Result<Amount> {
-        let on_disk = "SELECT count(*), coalesce(sum(Size), 0) FROM queue";
-        let mut waiting = connection
-            .query_one(on_disk, [], |row| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? }))?;
+    pub(super) fn waiting(&self, connection: &Connection, source: &Source<F>) -> rusqlite::Result<Amount> {
+        let amount = |row: &Row<'_>| Ok(Amount { messages: row.get(0)?, bytes: row.get(1)? });
+        let mut waiting = connection.query_one(source.on_disk, [], amount)?;
         self.state().queues.values().flatten().for_each(|place| waiting.count(place.size));
         Ok(waiting)
+    }
+
+    /// All places.
+    pub(super) fn all(&self) -> Vec<Place<F>> {
+        self.state().queues.values().flatten().copied().collect()
     }
 
     pub(super) fn written_down_from(&self) -> usize {
@@ -159,14 +170,14 @@ impl Tail {
     }
 
     /// The oldest places of a recipient, up to message `last`.
-    pub(super) fn oldest(&self, to: ClientId, last: i64, limit: usize) -> Vec<Place> {
+    pub(super) fn oldest(&self, to: ClientId, last: i64, limit: usize) -> Vec<Place<F>> {
         let state = self.state();
         let queue = state.queues.get(&to).into_iter().flatten();
         queue.take_while(|place| place.id <= last).take(limit).copied().collect()
     }
 
     /// Takes what was written down off the tail.
-    pub(super) fn written_down(&self, places: &[Place]) {
+    pub(super) fn written_down(&self, places: &[Place<F>]) {
         let mut state = self.state();
         for place in places {
             state.remove(place.to, place.id);
@@ -174,7 +185,7 @@ impl Tail {
     }
 
     /// Makes the changes of a transaction that is committed.
-    pub(super) fn change(&self, changed: Changed) {
+    pub(super) fn change(&self, changed: Changed<F>) {
         let Changed { added, removed } = changed;
         let mut state = self.state();
         for place in added.into_iter().filter(|place| !removed.contains_key(&place.id)) {
@@ -186,12 +197,12 @@ impl Tail {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<F>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<F> State<F> {
     fn remove(&mut self, to: ClientId, id: i64) {
         let Entry::Occupied(mut queue) = self.queues.entry(to) else { return };
         let Ok(at) = queue.get().binary_search_by_key(&id, |place| place.id) else { return };

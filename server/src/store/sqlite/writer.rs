@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::changes::{Changes, Failure};
 use super::counters::Counters;
+use super::modern::{Modern, ModernState, Origin};
 use super::tail::{Place, Tail};
 use super::{BUSY_TIMEOUT, OpenProblem, Options, closed};
 use crate::store::{StoreError, StoreMetrics};
@@ -93,14 +94,16 @@ impl Writer {
     /// Starts the thread. It holds the lock until it ends.
     pub(super) fn start(
         connection: Connection,
-        tail: Arc<Tail>,
+        tail: Arc<Tail<ClientId>>,
+        modern: ModernState,
         (log, log_size): (PathBuf, u64),
         lock: File,
     ) -> Result<Self, OpenProblem> {
         let touched = Arc::new(Touched::default());
         let reusable = Arc::new(AtomicU64::new(0));
         let metrics = Arc::new(StoreMetrics::default());
-        metrics.waiting.add(tail.waiting(&connection)?);
+        metrics.messages.waiting.add(tail.waiting(&connection, &super::TAIL)?);
+        modern.count_all(&connection, &metrics)?;
         let (requests, waiting) = channel();
         let work = WriterThread {
             waiting,
@@ -111,6 +114,8 @@ impl Writer {
             counters: Counters::default(),
             tail,
             writing_down: None,
+            modern,
+            modern_writing_down: None,
             waits_for_disk: true,
             // The last run may have left something.
             sweeping: true,
@@ -127,11 +132,11 @@ impl Writer {
     }
 
     /// Makes a change that is on disk when this returns. `cost` is how many bytes the request holds.
-    pub(super) async fn durably<T: Send + 'static>(
+    pub(super) async fn durably<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         cost: usize,
-        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure<E>> + Send + 'static,
+    ) -> Result<T, E> {
         self.request(cost, true, work).await
     }
 
@@ -144,12 +149,12 @@ impl Writer {
         self.request(cost, false, work).await
     }
 
-    async fn request<T: Send + 'static>(
+    async fn request<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         cost: usize,
         durable: bool,
-        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure<E>> + Send + 'static,
+    ) -> Result<T, E> {
         let units = u32::try_from(1 + cost / ROOM_UNIT).unwrap_or(ROOM).min(ROOM);
         let room = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
@@ -260,15 +265,20 @@ trait Request: Send {
     fn answer(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
 }
 
-struct Task<T, F> {
+struct Task<T, E, F> {
     work: F,
     durable: bool,
-    outcome: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl<T: Send, F: FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send> Request for Task<T, F> {
+impl<T, E, F> Request for Task<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: FnMut(&mut Changes<'_>) -> Result<T, Failure<E>> + Send,
+{
     fn durable(&self) -> bool {
         self.durable
     }
@@ -284,15 +294,15 @@ impl<T: Send, F: FnMut(&mut Changes<'_>) -> Result<T, Failure> + Send> Request f
 
     fn answer(self: Box<Self>, committed: Result<(), &rusqlite::Error>) {
         let outcome = match committed {
-            Ok(()) => self.outcome.unwrap_or_else(|| Err(closed())),
-            Err(error) => Err(StoreError::Storage(error.to_string())),
+            Ok(()) => self.outcome.unwrap_or_else(|| Err(closed().into())),
+            Err(error) => Err(StoreError::Storage(error.to_string()).into()),
         };
         // Who asked may have gone away; the change stays.
         let _ = self.reply.send(outcome);
     }
 }
 
-/// The tail on its way into the queue on disk.
+/// A tail on its way into the queue on disk.
 struct WritingDown {
     /// Those whose places are still to be written, the next one last.
     recipients: Vec<ClientId>,
@@ -301,7 +311,13 @@ struct WritingDown {
 }
 
 impl WritingDown {
-    fn begin(tail: &Tail) -> Self {
+    /// Goes on, or begins once the tail is long.
+    fn of<F: Copy>(begun: Option<Self>, tail: &Tail<F>) -> Option<Self> {
+        let is_long = tail.len() > tail.written_down_from() && !tail.is_damaged();
+        begun.or_else(|| is_long.then(|| Self::begin(tail)))
+    }
+
+    fn begin<F: Copy>(tail: &Tail<F>) -> Self {
         let (mut recipients, last) = tail.recipients();
         recipients.reverse();
         Self { recipients, last }
@@ -309,7 +325,7 @@ impl WritingDown {
 
     /// The next places, for one transaction. In the order of the table; those of a recipient oldest first, so that readers
     /// find no gap.
-    fn next(&mut self, tail: &Tail) -> Vec<Place> {
+    fn next<F: Copy>(&mut self, tail: &Tail<F>) -> Vec<Place<F>> {
         let mut places = Vec::new();
         while let Some(to) = self.recipients.last() {
             let room = WRITTEN_DOWN_AT_ONCE - places.len();
@@ -332,8 +348,10 @@ struct WriterThread {
     metrics: Arc<StoreMetrics>,
     connection: Connection,
     counters: Counters,
-    tail: Arc<Tail>,
+    tail: Arc<Tail<ClientId>>,
     writing_down: Option<WritingDown>,
+    modern: ModernState,
+    modern_writing_down: Option<WritingDown>,
     /// Whether a commit waits for the disk, as it is set now.
     waits_for_disk: bool,
     /// Whether there may be chunks to sweep.
@@ -350,7 +368,7 @@ struct WriterThread {
 impl WriterThread {
     fn run(mut self) {
         loop {
-            let is_busy = self.sweeping || self.writing_down.is_some();
+            let is_busy = self.sweeping || self.writing_down.is_some() || self.modern_writing_down.is_some();
             let first = match self.waiting.recv_timeout(if is_busy { Duration::ZERO } else { IDLE }) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => {
@@ -368,7 +386,7 @@ impl WriterThread {
             }
             self.write_down();
             // As fast as more comes.
-            while self.tail.len() > 2 * self.tail.written_down_from() && self.write_down() {}
+            while (is_too_long(&self.tail) || is_too_long(self.modern.tail())) && self.write_down() {}
             self.limit_log();
         }
         let touched = self.touched.all();
@@ -418,7 +436,7 @@ impl WriterThread {
             Ok(()) => self.metrics.committed(group.len(), began.elapsed()),
             Err(_) => {
                 self.metrics.failed_commits.fetch_add(1, Ordering::Relaxed);
-                self.counters.forget();
+                self.forget_counters();
             }
         }
         self.note_reusable();
@@ -443,39 +461,63 @@ impl WriterThread {
             self.waits_for_disk = durable;
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut changes = Changes::new(&transaction, &mut self.counters, &self.tail, &mut self.sweeping);
+        let counted = (&mut self.counters, self.tail.as_ref());
+        let modern = Modern::new(&mut self.modern);
+        let mut changes = Changes::new(&transaction, counted, &mut self.sweeping, modern);
         work(&mut changes)?;
-        let (changed, movement) = changes.finish();
+        let (changed, movement, modern) = changes.finish();
         transaction.commit()?;
         self.tail.change(changed);
-        self.metrics.moved(&movement);
+        self.metrics.messages.moved(&movement);
+        self.modern.take_up(modern, &self.metrics);
         Ok(())
     }
 
-    /// Writes a bounded part of the tail down, once it is long. Returns whether it did.
+    /// Writes a bounded part of each tail down, once it is long. Returns whether it did.
     fn write_down(&mut self) -> bool {
-        let mut work = match self.writing_down.take() {
-            Some(work) => work,
-            None if self.tail.len() > self.tail.written_down_from() && !self.tail.is_damaged() => {
-                WritingDown::begin(&self.tail)
-            }
-            None => return false,
-        };
+        let classic = self.write_down_classic();
+        self.write_down_modern() || classic
+    }
+
+    fn write_down_classic(&mut self) -> bool {
+        let Some(mut work) = WritingDown::of(self.writing_down.take(), &self.tail) else { return false };
         let places = work.next(&self.tail);
         let end = work.recipients.is_empty().then_some(work.last);
         // Should this be lost in a crash, the tail is longer at the next start.
-        match self.transaction(false, |changes| changes.write_down(&places, end)) {
-            Ok(()) => {
-                self.tail.written_down(&places);
-                self.writing_down = Some(work).filter(|_| end.is_none());
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the queue could not be written down; trying again later");
-                self.counters.forget();
-                false
-            }
+        let written = self.transaction(false, |changes| changes.write_down(&places, end));
+        if self.is_written_down(written) {
+            self.tail.written_down(&places);
+            self.writing_down = Some(work).filter(|_| end.is_none());
+            return true;
         }
+        false
+    }
+
+    fn write_down_modern(&mut self) -> bool {
+        let begun = self.modern_writing_down.take();
+        let Some(mut work) = WritingDown::of(begun, self.modern.tail()) else { return false };
+        let places: Vec<Place<Origin>> = work.next(self.modern.tail());
+        let end = work.recipients.is_empty().then_some(work.last);
+        let written = self.transaction(false, |changes| changes.write_down_modern(&places, end));
+        if self.is_written_down(written) {
+            self.modern.written_down(&places);
+            self.modern_writing_down = Some(work).filter(|_| end.is_none());
+            return true;
+        }
+        false
+    }
+
+    fn is_written_down(&mut self, written: rusqlite::Result<()>) -> bool {
+        if let Err(error) = &written {
+            tracing::warn!(%error, "the queue could not be written down; trying again later");
+            self.forget_counters();
+        }
+        written.is_ok()
+    }
+
+    fn forget_counters(&mut self) {
+        self.counters.forget();
+        self.modern.forget_counters();
     }
 
     /// Erases a bounded part of what nobody will read any more.
@@ -496,7 +538,9 @@ impl WriterThread {
     /// waited for again and again: nobody could send meanwhile.
     fn limit_log(&mut self) {
         let is_large = std::fs::metadata(&self.log).is_ok_and(|log| log.len() > 8 * self.log_size);
-        if !is_large || Instant::now() < self.log_grows_until {
+        // What was erased is in the log as well, until that begins again.
+        let is_erased = self.modern.has_erased() && !self.sweeping;
+        if !(is_large || is_erased) || Instant::now() < self.log_grows_until {
             return;
         }
         let begun_again = self.connection.busy_timeout(READER_TIMEOUT).and_then(|()| {
@@ -505,7 +549,7 @@ impl WriterThread {
             begun_again
         });
         match begun_again {
-            Ok(true) => {}
+            Ok(true) => self.modern.log_begun_again(),
             Ok(false) => self.log_grows_until = Instant::now() + READER_REST,
             Err(error) => {
                 tracing::warn!(%error, "the log could not be copied into the database; trying again later");
@@ -518,6 +562,11 @@ impl WriterThread {
             tracing::warn!(%error, "the log could not be copied into the database; the next start will do it");
         }
     }
+}
+
+/// Whether so much has come that writing it down cannot wait for other work.
+fn is_too_long<F: Copy>(tail: &Tail<F>) -> bool {
+    tail.len() > 2 * tail.written_down_from()
 }
 
 /// Copies the log into the database. Whether it begins again, as nobody reads from it.
