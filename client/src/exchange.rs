@@ -52,6 +52,13 @@ impl Exchange {
         patience: Duration,
         bytes: &[u8],
     ) -> Result<Self> {
+        if address.pin().is_some() {
+            let told = format!(
+                "{address} is to be known by its key, and the older dialects know no keys of servers"
+            );
+            return Err(Error::new(ErrorKind::Usage, told)
+                .hint("an older dialect is spoken to an address without #sha256=..., and protects nothing"));
+        }
         let connecting = TcpStream::connect((address.host(), address.port()));
         let unreachable = |why: &str| {
             Error::new(ErrorKind::Unreachable, format!("cannot reach the server at {address}: {why}"))

@@ -99,7 +99,7 @@ impl Profile {
             .unwrap_or_default();
         let address = line.parse::<Address>().map_err(|error| {
             Error::new(ErrorKind::Profile, format!("{}: {error}", path.display()))
-                .hint("it should hold one line: HOST:PORT")
+                .hint("it should hold one line: HOST:PORT, or HOST:PORT#sha256=HEX for a server that is known by its key")
         });
         address.map(Some)
     }
