@@ -50,6 +50,7 @@ kinds! {
     Busy          5 "busy"            "another messageu is using the profile";
     Peer          6 "peer"            "no such user, or no key shared with them";
     Data          7 "data"            "what came is not what the protocol or the key calls for";
+    WrongServer   7 "wrong_server"    "the server is not the one that its address or its certificate names";
     File          8 "file"            "a file cannot be read or written";
     Interrupted 130 "interrupted"     "stopped by Ctrl-C or SIGTERM";
     Closed      141 "closed"          "nobody reads the output any more";

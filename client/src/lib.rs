@@ -33,6 +33,7 @@ mod session;
 mod upload;
 
 pub mod action;
+pub mod modern;
 pub mod self_test;
 
 pub use address::Address;
