@@ -9,6 +9,7 @@
 //! ```
 
 pub mod bundle;
+pub mod control;
 pub mod field;
 pub mod file;
 pub mod frame;
