@@ -28,6 +28,7 @@ mod error;
 mod exchange;
 mod inbox;
 mod keyring;
+
 mod profile;
 mod session;
 mod upload;

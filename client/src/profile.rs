@@ -105,7 +105,10 @@ impl Profile {
     }
 
     /// Writes the server's address where this profile has it.
-    pub(crate) fn set_server(&self, address: &Address) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`] if it cannot be written.
+    pub fn set_server(&self, address: &Address) -> Result<()> {
         let [ours, ..] = SERVER_FILES;
         let path = self.first_of(&SERVER_FILES).unwrap_or_else(|| self.dir.join(ours));
         write_private(&path, format!("{address}\n").as_bytes())
