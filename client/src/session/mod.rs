@@ -119,7 +119,8 @@ impl Session {
         let (client_id, dialect, version) = enrol(&address, &options, &identity).await?;
         identity.client_id = client_id;
         file.fill(&identity)?;
-        profile.set_server(&address)?;
+        // Without a pin, which classic programs cannot read and classic dialects have no use for.
+        profile.set_server(&address.place().parse()?)?;
         let mut session = Self::assemble(profile, options, address, identity, lock)?;
         session.prove(dialect, version)?;
         Ok(session)

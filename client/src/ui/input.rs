@@ -1,13 +1,14 @@
 //! Lines from the user: edited and remembered on a terminal, plain otherwise.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use messageu_client::{Error, ErrorKind, Result};
 use rustix::process::getpgrp;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use rustyline::DefaultEditor;
 use rustyline::error::{ReadlineError, Signal};
 use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 use super::output::print;
 
@@ -100,6 +101,28 @@ pub(crate) async fn whole_input(most: u64) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| {
         Error::new(ErrorKind::Usage, "the text on standard input is not UTF-8").hint("send it as a file")
     })
+}
+
+/// Asks for a line on the terminal that is not shown while it is typed.
+pub(crate) async fn secret_line(prompt: &str) -> Result<Zeroizing<String>> {
+    let _restore = Restore::new();
+    let mut silent = tcgetattr(io::stdin()).map_err(|error| no_input(&error.to_string()))?;
+    silent.local_modes.remove(LocalModes::ECHO);
+    silent.local_modes.insert(LocalModes::ECHONL);
+    complain_without_end(prompt);
+    tcsetattr(io::stdin(), OptionalActions::Flush, &silent).map_err(|error| no_input(&error.to_string()))?;
+    let line = spawn_blocking(plain_line).await.map_err(|_| no_input("the reader failed"))??;
+    match line {
+        Line::Text(text) => Ok(Zeroizing::new(text)),
+        Line::Interrupted | Line::End => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+    }
+}
+
+/// Shows a question where an answer does not end up.
+fn complain_without_end(prompt: &str) {
+    let mut stderr = io::stderr().lock();
+    // Where standard error is gone, there is nobody to ask.
+    let _ = write!(stderr, "{prompt}").and_then(|()| stderr.flush());
 }
 
 fn plain_line() -> Result<Line> {

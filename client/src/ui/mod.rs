@@ -3,6 +3,7 @@
 pub(crate) mod cli;
 mod input;
 mod menu;
+mod modern;
 mod output;
 mod progress;
 mod render;

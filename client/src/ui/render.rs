@@ -4,7 +4,7 @@ use messageu_client::{Arrival, Content, Error, KeyOutcome, Locked, Text};
 use messageu_envelope::legacy::{LEGACY_BANNER, legacy_text};
 use serde_json::{Value, json};
 
-const END_OF_MESSAGE: &str = "-----<EOM>-----";
+pub(super) const END_OF_MESSAGE: &str = "-----<EOM>-----";
 
 /// The classic form.
 pub(crate) fn arrival_text(arrival: &Arrival) -> String {
@@ -26,7 +26,7 @@ pub(crate) fn arrival_text(arrival: &Arrival) -> String {
 
 /// A text that cannot be taken for the frame around it, or turn the order of what is shown: what could, is indented or
 /// made visible.
-fn as_content(text: &str) -> String {
+pub(super) fn as_content(text: &str) -> String {
     let frames = |line: &str| line == END_OF_MESSAGE || line == "Content:" || line.starts_with("From: ");
     let lines = text.split('\n').map(|line| if frames(line) { format!(" {line}") } else { line.to_owned() });
     let directs =

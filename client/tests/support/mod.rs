@@ -18,6 +18,7 @@ use messageu_wire::operations::{Request, Response};
 pub(crate) struct User {
     dir: tempfile::TempDir,
     server: String,
+    dialect: &'static str,
     pub(crate) name: String,
 }
 
@@ -30,10 +31,15 @@ pub(crate) struct Run {
 }
 
 impl User {
-    /// Somebody without an identity.
+    /// Somebody without an identity, who speaks the classic dialects.
     pub(crate) fn new(name: &str, server: impl ToString) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, server: server.to_string(), name: name.to_owned() }
+        Self { dir, server: server.to_string(), dialect: "auto", name: name.to_owned() }
+    }
+
+    /// Somebody without an identity, who speaks what the program does by itself.
+    pub(crate) fn modern(name: &str, server: impl ToString) -> Self {
+        Self { dialect: "", ..Self::new(name, server) }
     }
 
     /// Somebody who has registered with these options.
@@ -59,6 +65,7 @@ impl User {
             command.env_remove(name);
         }
         command.env("MESSAGEU_PROFILE", self.dir.path()).args(arguments).stdin(Stdio::null());
+        command.env("MESSAGEU_DIALECT", self.dialect);
         if !self.server.is_empty() {
             command.env("MESSAGEU_SERVER", &self.server);
         }
@@ -123,6 +130,14 @@ impl Server {
         let address = line.trim().strip_prefix("ready ").expect(&line).to_owned();
         Self { child, address }
     }
+}
+
+/// The pin of the server over this data directory, as its program shows it.
+pub(crate) fn server_pin(data: &Path) -> String {
+    let output =
+        Command::new(server_program()).arg("pin").arg("--data").arg(data).current_dir(data).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().find(|word| word.starts_with("sha256=")).expect(&text).to_owned()
 }
 
 impl Drop for Server {

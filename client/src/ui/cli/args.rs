@@ -13,12 +13,16 @@ use messageu_client::{Address, Error, ErrorKind, Options, Profile};
 use messageu_envelope::legacy::{LEGACY_BANNER, LegacyIv};
 use messageu_wire::dialect::Dialect;
 
+use crate::ui::modern::Choices;
 use crate::ui::output::Format;
 
-/// An end-to-end encrypted messenger: the client of the classic MessageU servers.
+/// An end-to-end encrypted messenger: for MessageU servers of version 3, and for the classic ones.
 ///
-/// Begin with `messageu --server HOST:PORT register NAME`. Two users then share a key (one runs `request-key`, the other
-/// `receive` and `send-key`, the first `receive`) before they can send texts and files.
+/// Begin with `messageu --server HOST:PORT#sha256=PIN register NAME`; `messageu-server pin` shows the pin. Then `send` and
+/// `receive`, and `verify` whom you write to.
+///
+/// In a classic dialect (`--dialect auto register NAME`) two users share a key (one runs `request-key`, the other `receive`
+/// and `send-key`, the first `receive`) before they can send texts and files.
 #[derive(Parser, Debug)]
 #[command(name = "messageu", version, after_help = exit_codes(), after_long_help = after_long_help(), max_term_width = 110)]
 pub(crate) struct CommandLine {
@@ -63,9 +67,10 @@ pub(crate) struct Global {
     /// The directory with your identity and keys; each identity needs its own
     #[arg(long, global = true, env = "MESSAGEU_PROFILE", value_name = "DIR", default_value = ".")]
     profile: PathBuf,
-    /// The dialect to speak: `auto` finds out; `messageu dialects` lists them
-    #[arg(long, global = true, env = "MESSAGEU_DIALECT", value_name = "NAME", default_value = "auto")]
-    dialect: DialectChoice,
+    /// What to speak: 3, or a classic dialect: `auto` finds out which; `messageu dialects` lists them [default: 3 for a new
+    /// identity, else what it was registered in]
+    #[arg(long, global = true, env = "MESSAGEU_DIALECT", value_name = "NAME")]
+    dialect: Option<DialectChoice>,
     /// The version to try first: 1 or 2 [default: what the server is known to take, else 2]
     #[arg(long, global = true, env = "MESSAGEU_PROTOCOL_VERSION", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
     protocol_version: Option<u8>,
@@ -81,6 +86,13 @@ pub(crate) struct Global {
     /// Answer every request for a symmetric key at once, without asking you
     #[arg(long, global = true, env = "MESSAGEU_AUTO_KEYS", value_parser = clap::builder::FalseyValueParser::new())]
     auto_keys: bool,
+    /// The file with the passphrase of the profile, in its first line [default: the variable MESSAGEU_PASSPHRASE, or you are
+    /// asked]
+    #[arg(long, global = true, env = "MESSAGEU_PASSPHRASE_FILE", value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Keep nothing of what is sent and received now in the history
+    #[arg(long, global = true, env = "MESSAGEU_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
+    ephemeral: bool,
     /// How results are written: for people, or as one JSON object a line
     #[arg(long, global = true, env = "MESSAGEU_OUTPUT", value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
@@ -95,6 +107,12 @@ pub(crate) enum Command {
     Register {
         /// 1 to 254 printable ASCII characters; some servers want letters and digits alone
         name: String,
+        /// Your phone number, where the server sends a code to it: +, country, number
+        #[arg(long, value_name = "NUMBER")]
+        phone: Option<String>,
+        /// The code that has come
+        #[arg(long, value_name = "DIGITS")]
+        code: Option<String>,
     },
     #[command(name = Action::List.name(), about = Action::List.help())]
     List,
@@ -162,6 +180,59 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// List whom you know, and how sure it is who they are (version 3)
+    Contacts,
+    /// Show the safety number that you share with a user, or note that you have compared it (version 3)
+    Verify {
+        /// With whom: a name, an id, or a code that begins with mu3:
+        name: String,
+        /// Their code, as scanned from their screen: it has to be that of their identity
+        #[arg(long, value_name = "CODE", conflicts_with = "confirm")]
+        scanned: Option<String>,
+        /// The number is the same on their side: they are who they say
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Take a user as who they are: unblock them, answer their request, accept their changed identity (version 3)
+    Approve {
+        /// Whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+    },
+    /// Hear nothing more of a user (version 3)
+    Block {
+        /// Whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+    },
+    /// Show what was said with a user (version 3)
+    History {
+        /// With whom: a name, or an id of 32 hexadecimal digits
+        name: String,
+        /// Only the last messages, this many
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+    },
+    /// Replace your identity by a new one, which the old one signs (version 3)
+    RotateIdentity {
+        /// Yes, do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// End your account at the server, and erase its keys and history here (version 3)
+    EraseAccount {
+        /// Yes, do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Write a copy of your account to a file, under a passphrase (version 3)
+    Export {
+        /// The file, which must not exist
+        file: PathBuf,
+    },
+    /// Make the profile of a copy of an account (version 3)
+    Import {
+        /// What `export` wrote
+        file: PathBuf,
+    },
     /// Test a server: every operation, by two throw-away users (whose accounts stay, where they cannot be deleted)
     Test {
         /// Test in every dialect that a server can tell apart on one port
@@ -184,10 +255,20 @@ impl Global {
         Profile::at(&self.profile)
     }
 
+    /// What was said to speak.
+    pub(crate) fn dialect(&self) -> Option<DialectChoice> {
+        self.dialect
+    }
+
+    /// What version 3 alone is told.
+    pub(crate) fn choices(&self) -> Choices {
+        Choices { passphrase_file: self.passphrase_file.clone(), is_ephemeral: self.ephemeral }
+    }
+
     pub(crate) fn options(&self) -> Options {
         Options {
             server: self.server.clone().and_then(|server| server.0),
-            dialect: self.dialect.0,
+            dialect: self.dialect.and_then(DialectChoice::classic),
             version: self.protocol_version,
             iv: match self.iv {
                 IvChoice::Auto => None,
@@ -220,19 +301,38 @@ impl std::str::FromStr for ServerChoice {
     }
 }
 
-/// A dialect, or whichever the server answers.
-#[derive(Clone, Copy, Debug)]
-struct DialectChoice(Option<Dialect>);
+/// What to speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DialectChoice {
+    /// Version 3.
+    Modern,
+    /// Whichever classic dialect the server answers.
+    Auto,
+    /// This classic dialect.
+    Classic(Dialect),
+}
+
+impl DialectChoice {
+    fn classic(self) -> Option<Dialect> {
+        match self {
+            Self::Modern | Self::Auto => None,
+            Self::Classic(dialect) => Some(dialect),
+        }
+    }
+}
 
 impl std::str::FromStr for DialectChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == "3" || text.eq_ignore_ascii_case("v3") {
+            return Ok(Self::Modern);
+        }
         if text.eq_ignore_ascii_case("auto") {
-            return Ok(Self(None));
+            return Ok(Self::Auto);
         }
         let unknown = |error| format!("{error}; `messageu dialects` lists them");
-        text.parse().map(|dialect| Self(Some(dialect))).map_err(unknown)
+        text.parse().map(Self::Classic).map_err(unknown)
     }
 }
 
@@ -294,6 +394,16 @@ fn after_long_help() -> String {
          step (of test): dialect, what, ok, why; summary: passed, failed\n  \
          dialect: name, family, profile, needs_pinned_listener\n  \
          error: kind (as above), message, hint, exit_code\n\n\
+         In version 3 trust is verified, unverified, blocked or changed, and there are:\n  \
+         registered: name, id, dialect, version, code, server\n  \
+         contact (of contacts), verified, approved, blocked: name, id, trust, fingerprint\n  \
+         safety_number: the same, safety_number, own_code\n  \
+         text_sent, file_sent, key_requested: the same, to, to_id, message_id, delivery (sent, queued)\n  \
+         of receive, all: the same, from, from_id, message_id, sent_ms\n    \
+         text: text; file: path, size; file_lost: file_name; missing: messages\n    \
+         new_contact, answered, offer, unreadable; rotated: before; changed: to; unknown: type\n  \
+         message (of history): the same, kind (as of receive, with its fields), ours, delivery (done, queued, failed)\n  \
+         identity_rotated: id, before, code; account_erased: name; exported: path; imported: name, id\n\n\
          Conversations in the classic dialects are {LEGACY_BANNER}.",
         exit_codes()
     )

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::CommandFactory;
+use messageu_client::modern::Account;
 use messageu_client::self_test::{self, Step, Summary, detectable_dialects};
 use messageu_client::{
     Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT, UNSURE_HINT, WhyWaiting,
@@ -20,9 +21,10 @@ use serde_json::json;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep};
 
-use self::args::{Command, CommandLine, wanted_format};
+use self::args::{Command, CommandLine, DialectChoice, wanted_format};
 use super::input::whole_input;
 use super::menu;
+use super::modern::{Choices, Modern};
 use super::output::{Format, Output, output_error};
 use super::progress::{Bars, Spinner};
 use super::render::{arrival_hint, arrival_json, arrival_text};
@@ -75,7 +77,8 @@ fn usage(wrong: &clap::Error) -> ExitCode {
 
 async fn run(line: CommandLine, output: Output) -> Result<()> {
     let (profile, options) = (line.global.profile(), line.global.options());
-    let call = Call { profile, options, output };
+    let (dialect, choices) = (line.global.dialect(), line.global.choices());
+    let call = Call { profile, options, dialect, choices, output };
     let command = line.command;
     if matches!(command, Command::Menu) {
         // There Ctrl-C ends a line or an action, and the program only when pressed twice.
@@ -144,14 +147,114 @@ pub(crate) fn valid_name(name: &str) -> Result<Name> {
 struct Call {
     profile: Profile,
     options: Options,
+    dialect: Option<DialectChoice>,
+    choices: Choices,
     output: Output,
 }
 
 impl Call {
     async fn run(&self, command: Command) -> Result<()> {
+        if self.is_modern(&command)? {
+            self.run_modern(command).await
+        } else {
+            self.run_classic(command).await
+        }
+    }
+
+    /// Whether this is for version 3: a new identity, unless it is said otherwise, and whatever was registered in it. An
+    /// identity of version 3 never speaks a classic dialect, whatever is said.
+    fn is_modern(&self, command: &Command) -> Result<bool> {
+        let is_here = Account::is_in(&self.profile);
+        let is_for_all = matches!(
+            command,
+            Command::Test { .. } | Command::Dialects | Command::Completions { .. } | Command::Man
+        );
+        let wants_classic = self.wants_classic();
         match command {
-            Command::Menu => menu::run(&self.profile, &self.options).await,
-            Command::Register { name } => self.register(&name).await,
+            _ if is_for_all => Ok(false),
+            _ if is_here && wants_classic => {
+                let what = format!("the identity in {} is one of version 3", self.profile.dir().display());
+                Err(Error::new(ErrorKind::Usage, what).hint(
+                    "it never speaks a classic dialect; for one, register another identity in a directory of its own: --profile DIR",
+                ))
+            }
+            Command::Register { .. } | Command::Import { .. } => Ok(!wants_classic),
+            _ if is_here => Ok(true),
+            _ if self.dialect == Some(DialectChoice::Modern) && self.profile.identity_path().is_some() => {
+                let what =
+                    format!("the identity in {} is one of a classic dialect", self.profile.dir().display());
+                Err(Error::new(ErrorKind::Usage, what).hint(
+                    "register one of version 3 in a directory of its own: messageu --profile DIR register NAME",
+                ))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn wants_classic(&self) -> bool {
+        matches!(self.dialect, Some(DialectChoice::Auto | DialectChoice::Classic(_)))
+    }
+
+    fn modern(&self) -> Modern<'_> {
+        let Self { profile, options, choices, output, .. } = self;
+        Modern { profile, options, choices, output: *output }
+    }
+
+    async fn run_modern(&self, command: Command) -> Result<()> {
+        let modern = self.modern();
+        let classic_alone = |what: &str, hint: &str| {
+            Err(Error::new(ErrorKind::Usage, format!("there is no `{what}` in version 3")).hint(hint))
+        };
+        match command {
+            Command::Register { name, phone, code } => {
+                modern.register(&name, phone.as_deref(), code.as_deref()).await
+            }
+            Command::Send { name, text } => modern.send(&name, &self.text_to_send(text).await?).await,
+            Command::SendFile { name, path } => modern.send_file(&name, &path).await,
+            Command::Receive { follow: true, count, .. } => modern.follow(count).await,
+            Command::Receive { wait, count, .. } => modern.receive(wait, count).await,
+            Command::RequestKey { name, .. } => modern.request_session(&name).await,
+            Command::Contacts => modern.contacts().await,
+            Command::Verify { name, scanned, confirm } => {
+                modern.verify(&name, scanned.as_deref(), confirm).await
+            }
+            Command::Approve { name } => modern.approve(&name).await,
+            Command::Block { name } => modern.block(&name).await,
+            Command::History { name, count } => modern.history(&name, count).await,
+            Command::RotateIdentity { yes } => modern.rotate_identity(yes).await,
+            Command::EraseAccount { yes } => modern.erase_account(yes).await,
+            Command::Export { file } => modern.export(&file).await,
+            Command::Import { file } => modern.import(&file).await,
+            Command::Menu => menu::run(modern, false).await,
+
+            Command::List => {
+                classic_alone("list", "nobody can list the users; `messageu contacts` lists whom you know")
+            }
+            Command::PublicKey { .. } => {
+                classic_alone("key", "`messageu verify NAME` shows what tells whose key it is")
+            }
+            Command::SendKey { .. } => {
+                classic_alone("send-key", "`messageu approve NAME` answers who asks for a session")
+            }
+            Command::Inbox => {
+                classic_alone("inbox", "`messageu receive` shows all; `messageu history NAME` again")
+            }
+            Command::Discard { .. } => {
+                classic_alone("discard", "`messageu block NAME` drops what comes of a user")
+            }
+            Command::DeleteAccount { .. } => {
+                classic_alone("delete-account", "it is `messageu erase-account`")
+            }
+            Command::Test { .. } | Command::Dialects | Command::Completions { .. } | Command::Man => {
+                self.run_classic(command).await
+            }
+        }
+    }
+
+    async fn run_classic(&self, command: Command) -> Result<()> {
+        match command {
+            Command::Menu => menu::run(self.modern(), self.wants_classic()).await,
+            Command::Register { name, .. } => self.register(&name).await,
             Command::List => self.list().await,
             Command::PublicKey { name } => self.public_key(&name).await,
             Command::RequestKey { name, replace } => {
@@ -183,6 +286,19 @@ impl Call {
             Command::Inbox => self.inbox().await,
             Command::Discard { name, yes } => self.discard(&name, yes).await,
             Command::DeleteAccount { yes } => self.delete_account(yes).await,
+            Command::Contacts
+            | Command::Verify { .. }
+            | Command::Approve { .. }
+            | Command::Block { .. }
+            | Command::History { .. }
+            | Command::RotateIdentity { .. }
+            | Command::EraseAccount { .. }
+            | Command::Export { .. }
+            | Command::Import { .. } => {
+                let what = format!("there is no identity of version 3 in {}", self.profile.dir().display());
+                Err(Error::new(ErrorKind::Profile, what)
+                    .hint("`messageu register NAME` creates one; --profile DIR says where one is"))
+            }
             Command::Test { all_dialects } => self.test(all_dialects).await,
             Command::Dialects => self.dialects(),
             Command::Completions { shell } => {
@@ -244,20 +360,27 @@ impl Call {
         self.output.result(&text, &object)
     }
 
-    async fn send(&self, name: &str, text: Option<String>) -> Result<()> {
-        let text = match text {
-            Some(text) if text != "-" => text,
+    /// The text that was given, or what standard input has.
+    async fn text_to_send(&self, text: Option<String>) -> Result<String> {
+        match text {
+            Some(text) if text != "-" => Ok(text),
             _ => {
-                // Asked now whether there is an identity; while the text is typed, others may have the profile.
-                drop(self.open().await?);
                 if std::io::stdin().is_terminal() {
                     self.output.note("type the text, and Ctrl-D at its end:");
                 }
                 let text = whole_input(TEXT_LIMIT).await?;
                 // The line's end is the terminal's, not the message's.
-                text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)
+                Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
             }
-        };
+        }
+    }
+
+    async fn send(&self, name: &str, text: Option<String>) -> Result<()> {
+        if text.as_deref().is_none_or(|text| text == "-") {
+            // Asked now whether there is an identity; while the text is typed, others may have the profile.
+            drop(self.open().await?);
+        }
+        let text = self.text_to_send(text).await?;
         let sent = self.open().await?.send_text(name, &text).await?;
         self.sent("text_sent", &format!("sent {} the text", sent.to.name), &sent)
     }

@@ -8,6 +8,7 @@ use messageu_envelope::legacy::LEGACY_BANNER;
 use messageu_wire::dialect::Family;
 
 use super::input::{Input, Line};
+use super::modern::Modern;
 use super::output::print;
 use super::progress::{Bars, Spinner};
 use super::render::{arrival_hint, arrival_text};
@@ -16,12 +17,17 @@ use crate::ui::cli::{Signal, Signals, valid_name};
 /// What the classic clients print on every refusal.
 const REFUSAL: &str = "server responded with an error";
 
-/// Shows the menu, and does what is chosen, until 0 or the end of the input.
-pub(crate) async fn run(profile: &Profile, options: &Options) -> Result<()> {
-    print(&format!("MessageU client at your service.\n(classic dialect: {LEGACY_BANNER})"))?;
+/// Shows the menu, and does what is chosen, until 0 or the end of the input. What is done is done in version 3, unless a
+/// classic dialect is wanted or the identity is of one.
+pub(crate) async fn run(modern: Modern<'_>, wants_classic: bool) -> Result<()> {
+    let (profile, options) = (modern.profile, modern.options);
+    let is_classic = wants_classic || profile.identity_path().is_some();
+    let banner = if is_classic { format!("\n(classic dialect: {LEGACY_BANNER})") } else { String::new() };
+    print(&format!("MessageU client at your service.{banner}"))?;
     // Before the line editor is made: it has a handler of Ctrl-C of its own, and puts back what was there before.
     let mut signals = Signals::new()?;
-    let mut menu = Menu { profile, options, input: Input::new() };
+    let modern = (!is_classic).then_some(modern);
+    let mut menu = Menu { profile, options, modern, input: Input::new() };
     let mut was_interrupted = false;
     loop {
         print(&format!("\n{}", text()))?;
@@ -67,6 +73,8 @@ fn in_menu(hint: &str) -> String {
 struct Menu<'a> {
     profile: &'a Profile,
     options: &'a Options,
+    /// Unless a classic dialect is spoken.
+    modern: Option<Modern<'a>>,
     input: Input,
 }
 
@@ -92,6 +100,9 @@ impl Menu<'_> {
     }
 
     async fn act(&mut self, number: u16) -> Result<()> {
+        if let Some(modern) = self.modern {
+            return self.act_modern(modern, number).await;
+        }
         let certain = Action::of_number(number, None) == Action::of_number(number, Some(Family::A));
         let family = if certain { None } else { self.family().await };
         let Some(action) = Action::of_number(number, family) else {
@@ -132,6 +143,32 @@ impl Menu<'_> {
                 let mut progress = |done, total| bars.update(done, total);
                 self.open().await?.send_file(&name, Path::new(&path), &mut progress).await?;
                 print("file sent")
+            }
+        }
+    }
+
+    async fn act_modern(&mut self, modern: Modern<'_>, number: u16) -> Result<()> {
+        let Some(action) = Action::of_number(number, None) else {
+            return print("there is no such number");
+        };
+        let name = match action {
+            Action::List | Action::Receive => String::new(),
+            _ => self.ask("user name: ").await?,
+        };
+        match action {
+            Action::Register => modern.register(&name, None, None).await,
+            Action::List => modern.contacts().await,
+            Action::PublicKey => modern.verify(&name, None, false).await,
+            Action::Receive => modern.receive(None, None).await,
+            Action::SendText => {
+                let text = self.ask("message: ").await?;
+                modern.send(&name, &text).await
+            }
+            Action::RequestKey => modern.request_session(&name).await,
+            Action::SendKey => modern.approve(&name).await,
+            Action::SendFile => {
+                let path = self.ask("file path: ").await?;
+                modern.send_file(&name, Path::new(&path)).await
             }
         }
     }
