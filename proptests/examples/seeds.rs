@@ -69,6 +69,7 @@ fn main() {
     write(&fuzz.join("corpus/frame_reader"), &BTreeMap::from([("nothing".to_owned(), vec![0; 24])]));
     write(&fuzz.join("corpus/classic_import"), &databases());
     write(&fuzz.join("corpus/server_session"), &sessions());
+    write(&fuzz.join("corpus/modern_store"), &modern_sessions());
     let codes = |of: fn(Operation, Family) -> Option<u16>| {
         let codes = Family::ALL.into_iter().flat_map(move |family| {
             Operation::ALL.iter().filter_map(move |operation| of(*operation, family))
@@ -109,6 +110,7 @@ fn main() {
     dictionary("parse_modern_request", modern_words(|operation| operation.codes().request));
     dictionary("parse_modern_response", modern_words(|operation| operation.codes().response));
     dictionary("server_session", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
+    dictionary("modern_store", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
 }
 
 /// A frame of each operation of version 3, as it stands and as bytes that make it.
@@ -307,6 +309,36 @@ fn sessions() -> BTreeMap<String, Vec<u8>> {
         session("upload", &[alice_and_bob, upload]),
         session("ends", &[alice_and_bob, texts, ends, texts]),
         session("gone", &[alice_and_bob, texts, gone]),
+    ]
+    .into()
+}
+
+fn modern_sessions() -> BTreeMap<String, Vec<u8>> {
+    let two: &[[u8; 4]] = &[[0, 0, 0, 1], [0, 1, 2, 2]];
+    let mail: &[[u8; 4]] = &[
+        [5, 48, 129, 40],
+        [5, 48, 129, 40],
+        [6, 17, 128, 41],
+        [10, 0, 2, 255],
+        [11, 0, 1, 2],
+        [5, 48, 129, 40],
+    ];
+    let keys: &[[u8; 4]] = &[[3, 0, 1, 65], [4, 0, 1, 0], [4, 0, 1, 0], [3, 0, 1, 65], [3, 0, 2, 69]];
+    let rotation: &[[u8; 4]] =
+        &[[2, 0, 5, 0], [5, 48, 129, 42], [2, 0, 5, 0], [2, 5, 6, 1], [5, 53, 129, 43]];
+    let files: &[[u8; 4]] = &[[12, 33, 128, 0], [12, 33, 128, 4], [13, 33, 128, 5], [14, 1, 0, 0]];
+    let time: &[[u8; 4]] = &[[18, 69, 63, 0], [18, 69, 63, 0], [18, 71, 31, 0], [18, 71, 31, 0]];
+    let codes: &[[u8; 4]] = &[[15, 2, 3, 1], [16, 0, 2, 0], [17, 0, 1, 0], [15, 11, 4, 129], [17, 1, 0, 0]];
+    let ends: &[[u8; 4]] = &[[19, 0, 0, 0], [19, 1, 0, 0], [19, 2, 0, 0]];
+    let gone: &[[u8; 4]] = &[[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]];
+    let session = |name: &str, parts: &[&[[u8; 4]]]| (name.to_owned(), parts.concat().concat());
+    [
+        session("mail", &[two, mail, time, mail]),
+        session("keys", &[two, keys, gone, keys]),
+        session("rotation", &[two, mail, rotation, time, mail]),
+        session("files", &[two, files, time, files]),
+        session("codes", &[codes, time, codes, gone]),
+        session("ends", &[two, mail, keys, files, ends, mail, keys, files]),
     ]
     .into()
 }

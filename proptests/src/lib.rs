@@ -13,9 +13,11 @@
 )]
 
 pub mod answer;
+mod disk;
 pub mod hearing;
 pub mod model;
 pub mod modern;
+pub mod modern_model;
 pub mod pieces;
 pub mod property;
 pub mod rarely;

@@ -9,8 +9,9 @@ use messageu_wire::modern::frame::{RequestReader, ResponseReader};
 use crate::everything;
 use crate::hearing::Listener;
 use crate::property::{
-    End, check_any_envelope, check_any_frames, check_any_import, check_any_key_file, check_any_session,
-    check_any_stream, check_frame_bytes, check_request_bytes, check_response_bytes,
+    End, check_any_envelope, check_any_frames, check_any_import, check_any_key_file,
+    check_any_modern_session, check_any_session, check_any_stream, check_frame_bytes, check_request_bytes,
+    check_response_bytes,
 };
 use crate::unstructured::choose;
 
@@ -50,6 +51,7 @@ pub const ALL: &[Target] = &[
     SERVER_SESSION,
     PARSE_MODERN_REQUEST,
     PARSE_MODERN_RESPONSE,
+    MODERN_STORE,
 ];
 
 /// Any bytes, to a server; the last byte chooses what it is pinned to or remembers.
@@ -150,6 +152,14 @@ fn check_modern<E: End>(input: &[u8]) {
         None => {}
     }
 }
+
+/// Sessions of up to 64 steps with the stores of version 3 beside their model. A step may bring an envelope of 128 KiB.
+pub const MODERN_STORE: Target = Target {
+    name: "modern_store",
+    property: |input| whole(check_any_modern_session(&mut Unstructured::new(input))),
+    memory: 64 << 20,
+    memory_a_byte: 32,
+};
 
 /// What the bytes do not suffice to say is not tried.
 fn whole(_: arbitrary::Result<()>) {}

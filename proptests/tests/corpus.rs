@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use messageu_proptests::target::{
-    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, OPEN_ENVELOPE, PARSE_MODERN_REQUEST, PARSE_MODERN_RESPONSE,
-    PARSE_REQUEST, PARSE_RESPONSE, SERVER_SESSION, Target,
+    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, MODERN_STORE, OPEN_ENVELOPE, PARSE_MODERN_REQUEST,
+    PARSE_MODERN_RESPONSE, PARSE_REQUEST, PARSE_RESPONSE, SERVER_SESSION, Target,
 };
 
 /// One target at a time, since the allocator counts for all threads together.
@@ -85,6 +85,11 @@ fn parse_modern_request() {
 #[test]
 fn parse_modern_response() {
     try_all(&PARSE_MODERN_RESPONSE);
+}
+
+#[test]
+fn modern_store() {
+    try_all(&MODERN_STORE);
 }
 
 #[test]

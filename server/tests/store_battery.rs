@@ -1058,7 +1058,8 @@ async fn sqlite_survives_a_damaged_file() {
     store.close().await;
     drop(store);
     let mut file = std::fs::read(database(&directory)).unwrap();
-    file[20 * 4_096..].fill(0xa5);
+    // Behind the first pages of all tables.
+    file[50 * 4_096..].fill(0xa5);
     std::fs::write(database(&directory), file).unwrap();
     let store = open(&directory);
     let read = store.pending(alice, Sequence::default(), 100, usize::MAX).await;

@@ -7,6 +7,7 @@ mod identity_file;
 mod import;
 mod key_file;
 mod modern;
+mod modern_session;
 mod request;
 mod response;
 mod sealed;
@@ -26,6 +27,7 @@ pub use modern::{
     End, REFUSAL, REQUEST, RESPONSE, Recode, check_any_frames, check_frame_bytes, check_frame_changes,
     check_frame_cuts, check_frames, check_modern_payload, check_payload_ends,
 };
+pub use modern_session::{check_any_modern_session, check_modern_session};
 pub use request::{
     check_conversation, check_declared_size, check_recognition, check_request, check_request_bytes,
     check_request_cuts, check_request_payload, check_request_split, check_zeros_between,

@@ -1,22 +1,17 @@
 //! Sessions: whatever a store is asked, in whatever order and however it is stopped in between, it does as the model does.
 
-use std::cell::RefCell;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use messageu_server::store::memory::MemoryStore;
-use messageu_server::store::sqlite::{Options, SqliteStore};
 use messageu_server::store::{
     CHUNK_SIZE, Client, Content, NewMessage, QueueLimits, QueuePolicy, RosterEntry, Sequence, Store, UploadId,
 };
 use messageu_wire::fields::{ClientId, Name, PUBLIC_KEY_SIZE, PublicKey};
 use messageu_wire::message::MessageType;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
+use crate::disk::{Disk, End, with_disk};
 use crate::model::{Model, Refusal};
 use crate::rarely::rarely;
 
@@ -53,103 +48,27 @@ fn check_session(steps: &[[u8; 4]], on_disk: bool, ends: bool) {
             session.compare(&store).await;
         });
         if on_disk {
-            disk.hold(steps, ends);
+            hold(disk, steps, ends);
         }
     });
 }
 
-/// How a store ends before it begins again.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    /// It is told to.
-    Closed,
-    /// It just goes out of use.
-    Dropped,
-    /// Its files are what they were at this moment.
-    Killed,
-}
-
-/// The store on disk: one for all inputs, emptied behind each, since to make one takes longest.
-struct Disk {
-    // Dropped in this order.
-    store: Option<SqliteStore>,
-    runtime: Runtime,
-    directory: TempDir,
-}
-
-fn with_disk(work: impl FnOnce(&mut Disk)) {
-    thread_local! {
-        static DISK: RefCell<Option<Disk>> = const { RefCell::new(None) };
-    }
-    DISK.with_borrow_mut(|disk| work(disk.get_or_insert_with(Disk::new)));
-}
-
-impl Disk {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Self { store: None, runtime, directory }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("server.db")
-    }
-
-    fn open(&mut self) -> &SqliteStore {
-        if self.store.is_none() {
-            // The queue is written down all the while.
-            let options = Options { written_down_from: Some(3), ..Options::default() };
-            self.store = Some(SqliteStore::open_with(&self.path(), options).expect("a store"));
-        }
-        self.store.as_ref().expect("it was just opened")
-    }
-
-    fn hold(&mut self, steps: &[[u8; 4]], ends: bool) {
-        let mut session = Session::default();
-        self.open();
-        for step in steps {
-            match (End::of(*step), &self.store) {
-                (Some(end), _) if ends => {
-                    self.end(end);
-                    session.begin_again(end);
-                }
-                (_, Some(store)) => self.runtime.block_on(session.take(store, *step)),
-                (_, None) => unreachable!("a store that has ended begins again"),
+/// A session with the store on disk, which is left empty.
+fn hold(disk: &mut Disk, steps: &[[u8; 4]], ends: bool) {
+    let mut session = Session::default();
+    for step in steps {
+        match End::of(*step) {
+            Some(end) if ends => {
+                disk.end(end);
+                session.begin_again(end);
             }
-        }
-        if let Some(store) = &self.store {
-            self.runtime.block_on(async {
-                session.compare(store).await;
-                session.leave(store).await;
-            });
+            _ => disk.ask(async |store| session.take(store, *step).await),
         }
     }
-
-    /// Lets the store end, and begin again.
-    fn end(&mut self, end: End) {
-        let Some(store) = self.store.take() else { return };
-        let twice = SqliteStore::open(&self.path());
-        assert!(twice.is_err_and(|error| !error.to_string().is_empty()), "two stores share a file");
-        let log = self.directory.path().join("server.db-wal");
-        match end {
-            End::Closed => self.runtime.block_on(store.close()),
-            End::Dropped => drop(store),
-            End::Killed => {
-                let [database, log_then] =
-                    [self.path(), log.clone()].map(|file| fs::read(file).expect("a file"));
-                drop(store);
-                fs::write(self.path(), database).expect("a file");
-                fs::write(log, log_then).expect("a file");
-            }
-        }
-        self.open();
-    }
-}
-
-impl End {
-    fn of([what, how, ..]: [u8; 4]) -> Option<Self> {
-        (what % 20 == 19).then(|| [Self::Closed, Self::Dropped, Self::Killed][usize::from(how % 3)])
-    }
+    disk.ask(async |store| {
+        session.compare(store).await;
+        session.leave(store).await;
+    });
 }
 
 /// What is asked of one store, and of the model.
