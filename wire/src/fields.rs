@@ -19,6 +19,7 @@ pub const PUBLIC_KEY_SIZE: usize = 160;
 /// Who somebody is, to the server: 16 bytes that the server chose at registration.
 ///
 /// Printed as 32 hexadecimal digits.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -140,6 +141,7 @@ impl fmt::Debug for Name {
 ///
 /// Any bytes may follow the NUL (some programs send what their memory held), and any bytes may be in the name, since
 /// what a peer's server lists is not ours to refuse; [`NameField::name`] checks.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,6 +189,7 @@ impl fmt::Debug for NameField {
 }
 
 /// A classic public key as it travels: 160 bytes that the server does not look into.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,6 +204,7 @@ impl fmt::Debug for PublicKey {
 }
 
 /// The server's number for a stored message.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
@@ -209,5 +213,24 @@ pub struct MessageId(pub u32);
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{NAME_MAX, Name};
+    use crate::spec::{Declarations, Kind, Run, Type, Value, WireSpec, size};
+
+    impl WireSpec for Name {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc = "A user's name: 1 to 254 printable ASCII characters.";
+            declarations.declare("fields::Name", None, doc, |_| {
+                Kind::ascii(vec![Run { from: 0x20, to: 0x7e, min: 1, max: size(NAME_MAX) }])
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.as_str().into())
+        }
     }
 }

@@ -5,6 +5,10 @@
 //! Begin with [mod@operations]: the table of all operations in all dialects.
 #![forbid(unsafe_code)]
 
+// What is derived names this crate as others do.
+#[cfg(feature = "spec")]
+extern crate self as messageu_wire;
+
 pub mod dialect;
 pub mod envelope;
 pub mod error;
@@ -15,3 +19,5 @@ pub mod modern;
 pub mod operation;
 pub mod operations;
 pub mod response;
+#[cfg(feature = "spec")]
+pub mod spec;

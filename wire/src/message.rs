@@ -9,11 +9,13 @@ use binrw::binrw;
 pub const CONTENT_MAX: u32 = u32::MAX - 28;
 
 /// The type of a message. Unknown numbers are values; the server refuses them, a client shows them.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageType(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl MessageType {
     /// 1: "send me a symmetric key". The content is empty, or bytes that mean nothing.
     pub const KEY_REQUEST: Self = Self(1);

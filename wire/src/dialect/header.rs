@@ -6,6 +6,8 @@ use super::{Dialect, Family, Profile};
 use crate::error::WireError;
 use crate::fields::ClientId;
 use crate::operation::{decode_exactly, encode_to};
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// Where the fields of headers stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,30 +52,45 @@ pub struct RequestHeader {
 }
 
 /// `client id 16 ‖ version 1 ‖ code 1 ‖ size u32`: family A.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct NarrowRequest {
+    /// 0: who asks.
     client_id: ClientId,
+    /// 16: the version of the client.
     version: u8,
+    /// 17: the request code.
     code: u8,
+    /// 18: bytes of payload and content that follow.
     size: u32,
 }
 
 /// `client id 16 ‖ version 1 ‖ code u16 ‖ size u32`: the other families.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct WideRequest {
+    /// 0: who asks.
     client_id: ClientId,
+    /// 16: the version of the client.
     version: u8,
+    /// 17: the request code.
     code: u16,
+    /// 19: bytes of payload and content that follow.
     size: u32,
 }
 
 /// `client id 16 ‖ version 1 ‖ code 1 ‖ padding 2 ‖ size u32`: `aligned`.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct AlignedRequest {
+    /// 0: who asks.
     client_id: ClientId,
+    /// 16: the version of the client.
     version: u8,
+    /// 17: the request code.
     #[brw(pad_after = 2)]
     code: u8,
+    /// 20: bytes of payload and content that follow.
     size: u32,
 }
 
@@ -129,19 +146,27 @@ pub struct ResponseHeader {
 }
 
 /// `version 1 ‖ code u16 ‖ size u32`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct PackedResponse {
+    /// 0: the version of the server.
     version: u8,
+    /// 1: the response code.
     code: u16,
+    /// 3: bytes of payload that follow.
     size: u32,
 }
 
 /// `version 1 ‖ padding 1 ‖ code u16 ‖ size u32`: `aligned`.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct AlignedResponse {
+    /// 0: the version of the server.
     #[brw(pad_after = 1)]
     version: u8,
+    /// 2: the response code.
     code: u16,
+    /// 4: bytes of payload that follow.
     size: u32,
 }
 
@@ -174,6 +199,26 @@ impl ResponseHeader {
             HeaderLayout::Aligned => {
                 encode_to(&AlignedResponse { version, code, size }, profile.byte_order, out)
             }
+        }
+    }
+}
+
+#[cfg(feature = "spec")]
+impl HeaderLayout {
+    /// The layout of requests' headers, in a family.
+    pub(crate) fn of_requests(self, family: Family, declarations: &mut Declarations) -> Type {
+        match (self, family) {
+            (Self::Packed, Family::A) => NarrowRequest::refer(declarations),
+            (Self::Packed, _) => WideRequest::refer(declarations),
+            (Self::Aligned, _) => AlignedRequest::refer(declarations),
+        }
+    }
+
+    /// The layout of responses' headers.
+    pub(crate) fn of_responses(self, declarations: &mut Declarations) -> Type {
+        match self {
+            Self::Packed => PackedResponse::refer(declarations),
+            Self::Aligned => AlignedResponse::refer(declarations),
         }
     }
 }

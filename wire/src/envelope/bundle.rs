@@ -14,6 +14,7 @@ pub const BUNDLE_SIGNED_SIZE: usize = 910;
 pub const MIN_DIALECT: Dialect = Dialect(3);
 
 /// A dialect's version, as a bundle names it.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -24,6 +25,7 @@ pub struct Dialect(pub u8);
 ///   26 prekey id u32   30 prekey X25519 32   62 wrapping id u32  66 wrapping key SPKI 422
 ///  488 identity SPKI 422                    910 signature 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +37,7 @@ pub struct Bundle {
 }
 
 /// The part of a [`Bundle`] that is signed.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

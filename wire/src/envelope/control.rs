@@ -29,6 +29,7 @@ pub enum Control {
 /// 0 issued u64 ‖ 8 new identity SPKI 422 ‖ 430 signature of the old 384 ‖ 814 signature of the new 384
 /// ```
 /// The signatures are those of a [`Rotation`](super::statement::Rotation).
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +74,52 @@ impl Control {
             Self::Introduction(name) => [&[INTRODUCTION], name.as_str().as_bytes()].concat(),
             Self::Succession(notice) => [vec![SUCCESSION], encode(&**notice)].concat(),
             Self::Unknown(kind) => vec![*kind],
+        }
+    }
+}
+
+#[cfg(feature = "spec")]
+pub(crate) mod described {
+    use super::{Control, INTRODUCTION, SUCCESSION, SuccessionNotice};
+    use crate::fields::Name;
+    use crate::spec::{Check, Declarations, Field, Kind, Role, Type, Value, WireSpec};
+
+    /// A body of one kind: what it says is behind that.
+    fn body(name: &str, doc: &str, kind: u8, says: Field, declarations: &mut Declarations) -> Type {
+        let path = format!("envelope::control::{name}");
+        declarations.declare(&path, None, doc, |declarations| {
+            let checks = vec![Check::equal("kind", kind.into(), "FieldValue")];
+            let kind = u8::refer(declarations);
+            let kind = Field::new("kind", "0: what this is.", kind, Role::Calculated, checks);
+            Kind::structure(Vec::new(), vec![kind, says], Vec::new())
+        })
+    }
+
+    pub(crate) fn introduction(declarations: &mut Declarations) -> Type {
+        let name = Name::refer(declarations);
+        let says =
+            Field::new("name", "1: the sender's at the server, to the end.", name, Role::Value, vec![]);
+        let doc = "Says who the sender is, which the server can be asked.";
+        body("ControlIntroduction", doc, INTRODUCTION, says, declarations)
+    }
+
+    pub(crate) fn succession(declarations: &mut Declarations) -> Type {
+        let notice = SuccessionNotice::refer(declarations);
+        let says = Field::new("notice", "1: who follows, signed.", notice, Role::Value, vec![]);
+        let doc = "Says that the sender's identity gives way to another.";
+        body("ControlSuccession", doc, SUCCESSION, says, declarations)
+    }
+
+    impl Control {
+        /// What is written behind the kind, if it is a known one.
+        #[must_use]
+        pub fn known_value(&self) -> Option<Value> {
+            let (name, value) = match self {
+                Self::Introduction(name) => ("name", name.value()),
+                Self::Succession(notice) => ("notice", notice.value()),
+                Self::Unknown(_) => return None,
+            };
+            Some(Value::Structure(vec![(name.into(), value)]))
         }
     }
 }

@@ -15,6 +15,7 @@ pub const RSA_BLOCK_SIZE: usize = 384;
 /// shortened in `Debug`.
 macro_rules! bytes_fields {
     ($($(#[$meta:meta])* $name:ident: $size:expr;)*) => {$(
+        #[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
         $(#[$meta])*
         #[binrw]
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -89,6 +90,7 @@ impl Fingerprint {
 /// Declares fields that are a number.
 macro_rules! number_fields {
     ($($(#[$meta:meta])* $name:ident: $number:ty;)*) => {$(
+        #[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
         $(#[$meta])*
         #[binrw]
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -121,14 +123,20 @@ number_fields! {
 
 /// Which one-time prekey of its owner: 0 for none, 1 to 2^31 - 1 for those that are published, from 2^31 on for the key
 /// of an offer.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct OneTimeId(pub u32);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl OneTimeId {
     /// No one-time prekey.
     pub const NONE: Self = Self(0);
+    /// The first of those that are published.
+    pub const FIRST: Self = Self(1);
+    /// The last of those that are published.
+    pub const LAST: Self = Self(0x7fff_ffff);
 
     /// The bit that tells the key of an offer.
     const OFFER: u32 = 0x8000_0000;

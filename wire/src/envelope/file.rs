@@ -20,6 +20,7 @@ pub const MANIFEST_HEADER_SIZE: usize = 124;
 pub const FILE_NAME_MAX: usize = 255;
 
 /// The secret that the keys of a file's chunks come from. Erased when dropped, and never shown.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -137,12 +138,18 @@ impl FileSize {
 }
 
 /// What stands before a name.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[derive(BinRead)]
 struct ManifestHeader {
+    /// 0: which file.
     file_id: FileId,
+    /// 16: the secret of its chunks.
     file_key: FileKey,
+    /// 80: its bytes.
     size: u64,
+    /// 88: how many chunks they take: an empty file has one.
     chunks: u32,
+    /// 92: SHA-256 over the tags of all chunks in their order.
     tags: Digest,
 }
 
@@ -185,4 +192,73 @@ impl Manifest {
 /// [`WireError::Truncated`] or [`WireError::EnvelopeSize`] for a size that no chunk has.
 pub fn decode_chunk(bytes: &[u8]) -> Result<Sealed, WireError> {
     Sealed::decode("chunk", bytes, SEALED_CHUNK_MAX - SEALED_OVERHEAD)
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{CHUNK_SIZE, FILE_NAME_MAX, FileName, Manifest, ManifestHeader};
+    use crate::spec::{
+        Check, Comparison, Declarations, Encoding, Field, Kind, Operand, Parts, Points, Role, TextKind, Type,
+        Value, WireSpec, size,
+    };
+
+    impl WireSpec for FileName {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc =
+                "The name of a file: one that names a file in any directory, and nothing outside of it.";
+            declarations.declare("envelope::file::FileName", None, doc, |_| {
+                let points = [(0, 0x1f), (0x7f, 0x9f), (0x2f, 0x2f), (0x5c, 0x5c), (0x3a, 0x3a)];
+                let turning = [(0x2028, 0x202e), (0x2066, 0x2069)];
+                let forbidden = points.into_iter().chain(turning);
+                Kind::Text(TextKind {
+                    encoding: Encoding::Utf8,
+                    min: 1,
+                    max: size(FILE_NAME_MAX),
+                    runs: Vec::new(),
+                    forbidden: forbidden.map(|(from, to)| Points { from, to }).collect(),
+                    except: vec![".".into(), "..".into()],
+                })
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.as_str().into())
+        }
+    }
+
+    impl WireSpec for Manifest {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc = "What a recipient needs to fetch, open and check a file.";
+            declarations.declare("envelope::file::Manifest", None, doc, |declarations| {
+                let header = ManifestHeader::refer(declarations);
+                let mut fields = declarations.fields_of(&header);
+                for field in &mut fields {
+                    if field.name == "chunks" {
+                        field.role = Role::Calculated;
+                        let of = "size".into();
+                        field.checks.push(Check {
+                            left: Operand::Field("chunks".into()),
+                            holds: Comparison::Equal,
+                            right: Operand::Parts(Parts { of, size: size(CHUNK_SIZE), min: 1 }),
+                            error: Some("FieldValue".into()),
+                            only_if: None,
+                        });
+                    }
+                }
+                let name = FileName::refer(declarations);
+                fields.push(Field::new("name", "124: its name, to the end.", name, Role::Value, Vec::new()));
+                Kind::structure(Vec::new(), fields, Vec::new())
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Structure(vec![
+                ("file_id".into(), self.file_id.value()),
+                ("file_key".into(), self.file_key.value()),
+                ("size".into(), self.size.bytes.value()),
+                ("tags".into(), self.tags.value()),
+                ("name".into(), self.name.value()),
+            ])
+        }
+    }
 }

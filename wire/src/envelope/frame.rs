@@ -18,11 +18,13 @@ pub const FRAME_HEADER_SIZE: usize = 30;
 pub const BODY_MAX: usize = 64 * 1024 - 1 - FRAME_HEADER_SIZE;
 
 /// What a frame's body is. Unknown numbers are values, which a client shows as such.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BodyType(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl BodyType {
     /// 0: nothing; it is there to be sent.
     pub const DUMMY: Self = Self(0);
@@ -79,12 +81,18 @@ pub struct Frame {
 }
 
 /// What stands before a body.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct FrameHeader {
+    /// 0: what the body is.
     body_type: BodyType,
+    /// 1: reserved, 0.
     flags: u8,
+    /// 2: when it was sent, by the sender's clock.
     sent: UnixMillis,
+    /// 10: the sender's number for it.
     message_id: EnvelopeId,
+    /// 26: bytes of the body.
     size: u32,
 }
 
@@ -155,4 +163,43 @@ impl fmt::Debug for Frame {
 fn padded_size(body_size: usize) -> Option<usize> {
     let size = FRAME_HEADER_SIZE.checked_add(body_size)?;
     LADDER.into_iter().find(|rung| Sealed::ciphertext_size(size) <= *rung).map(|rung| rung - 1)
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{Frame, FrameHeader, LADDER};
+    use crate::spec::{Check, Declarations, Field, Kind, Role, Size, Type, Value, WireSpec, size};
+
+    impl WireSpec for Frame {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc = "The plaintext of a MSG: a body, and zeros up to one of five sizes.";
+            declarations.declare("envelope::frame::Frame", None, doc, |declarations| {
+                let header = FrameHeader::refer(declarations);
+                let mut fields = declarations.fields_of(&header);
+                for field in &mut fields {
+                    if matches!(field.name.as_str(), "flags" | "size") {
+                        field.role = Role::Calculated;
+                    }
+                    if field.name == "flags" {
+                        field.checks.push(Check::equal("flags", 0, "FieldValue"));
+                    }
+                }
+                let body = Type::Bytes(Size::Field("size".into()));
+                let padding = Type::Bytes(Size::UpTo(LADDER.map(|rung| size(rung - 1)).to_vec()));
+                let doc = "up to the smallest size that has room.";
+                fields.push(Field::new("body", "30: what is sent.", body, Role::Value, Vec::new()));
+                fields.push(Field::new("padding", doc, padding, Role::Zeros, Vec::new()));
+                Kind::structure(Vec::new(), fields, Vec::new())
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Structure(vec![
+                ("body_type".into(), self.body_type.value()),
+                ("sent".into(), self.sent.value()),
+                ("message_id".into(), self.message_id.value()),
+                ("body".into(), self.body.value()),
+            ])
+        }
+    }
 }

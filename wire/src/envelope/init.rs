@@ -24,6 +24,7 @@ const SENDER_CIPHERTEXT_SIZE: usize = (SENDER_BLOCK_SIZE / BLOCK_SIZE + 1) * BLO
 ///  436 sealed sender block: IV 16 ‖ ciphertext 832 ‖ tag 32 (SenderBlock)
 /// 1316 a whole MSG
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[br(import { first_ciphertext_size: usize })]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +43,7 @@ pub struct Init {
 ///  0 prefix 8          8 prekey id u32     12 one-time id u32   16 wrapping id u32
 /// 20 ephemeral X25519 32                   52 wrapped secret 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +66,7 @@ pub struct InitHeader {
 /// ```text
 /// 0 client id 16 ‖ 16 identity SPKI 422 ‖ 438 signature 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -38,11 +38,13 @@ pub const PREFIX_SIZE: usize = 8;
 pub const MAGIC: [u8; 4] = *b"MU3\x01";
 
 /// Which cryptography is used.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Suite(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl Suite {
     /// 1: RSA-3072 with PSS and OAEP, X25519, A256CBC-HS512, HKDF-SHA-512.
     pub const ONE: Self = Self(1);
@@ -64,11 +66,13 @@ impl fmt::Debug for Suite {
 }
 
 /// The kind of an envelope.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EnvelopeKind(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl EnvelopeKind {
     /// 1: an [`offer::Offer`], which asks for a session.
     pub const OFFER: Self = Self(1);
@@ -96,6 +100,7 @@ impl fmt::Debug for EnvelopeKind {
 }
 
 /// `"MU3\x01" ‖ suite 1 ‖ kind 1 ‖ flags 2`: what every envelope begins with.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

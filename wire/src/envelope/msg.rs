@@ -18,6 +18,7 @@ pub const MSG_OVERHEAD: usize = MSG_HEADER_SIZE + SEALED_OVERHEAD;
 /// 0 header 64 (MsgHeader) ‖ 64 IV 16 ‖ 80 ciphertext n ‖ 80+n tag 32
 /// ```
 /// n is one of the sizes of [`LADDER`].
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[br(import { ciphertext_size: usize })]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +33,7 @@ pub struct Msg {
 /// ```text
 /// 0 prefix 8 ‖ 8 session id 16 ‖ 24 ratchet X25519 32 ‖ 56 previous count u32 ‖ 60 number u32
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,6 +16,7 @@ pub const OFFER_SIGNED_SIZE: usize = 506;
 ///  0 prefix 8          8 from 16           24 to 16      40 offer id u32   44 X25519 32
 /// 76 issued u64       84 identity SPKI 422               506 signature 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,7 @@ pub struct Offer {
 }
 
 /// The part of an [`Offer`] that is signed.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

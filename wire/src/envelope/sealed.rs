@@ -18,6 +18,7 @@ pub const SEALED_OVERHEAD: usize = 48;
 /// 0 IV 16 ‖ 16 ciphertext n ‖ 16+n tag 32
 /// ```
 /// How large n is stands nowhere: it follows from where the content is.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[br(import { ciphertext_size: usize })]
 #[derive(Clone, PartialEq, Eq)]

@@ -48,11 +48,13 @@ impl Context {
 }
 
 /// What an authentication is bound to.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct BindingType(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl BindingType {
     /// 1: the TLS exporter of RFC 9266.
     pub const TLS_EXPORTER: Self = Self(1);
@@ -63,6 +65,7 @@ impl BindingType {
 /// ```text
 /// 0 server key hash 32 ‖ 32 nonce 32 ‖ 64 binding type 1 ‖ 65 binding 32 ‖ 97 client id 16 ‖ 113 client nonce 16
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +95,7 @@ impl Authentication {
 /// ```text
 /// 0 from fingerprint 32 ‖ 32 to fingerprint 32 ‖ 64 issued u64
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,6 +120,7 @@ impl Rotation {
 /// 0 transcript 32 ‖ 32 from 16 ‖ 48 to 16
 /// ```
 /// The transcript is `SHA-256(header of the INIT 436 ‖ fingerprint of the recipient 32 ‖ SHA-256(bundle) 32)`.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -155,3 +155,30 @@ impl<const MAX: usize> BinWrite for BoundedBytes<MAX> {
 pub(super) fn custom(pos: u64, error: impl std::error::Error + Send + Sync + 'static) -> binrw::Error {
     binrw::Error::Custom { pos, err: Box::new(error) }
 }
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{AtMost, BoundedBytes};
+    use crate::spec::{Content, Counted, Declarations, Type, Value, WireSpec, size};
+
+    impl<T: WireSpec, const MAX: usize> WireSpec for AtMost<T, MAX> {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let of = Content::Items(Box::new(T::refer(declarations)));
+            Type::Counted(Counted { prefix: 2, min: 0, max: size(MAX), of })
+        }
+
+        fn value(&self) -> Value {
+            Value::List(self.iter().map(T::value).collect())
+        }
+    }
+
+    impl<const MAX: usize> WireSpec for BoundedBytes<MAX> {
+        fn refer(_: &mut Declarations) -> Type {
+            Type::Counted(Counted { prefix: 4, min: 0, max: size(MAX), of: Content::Bytes })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.to_vec())
+        }
+    }
+}

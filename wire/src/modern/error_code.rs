@@ -33,10 +33,22 @@ macro_rules! error_codes {
                 }
             }
         }
+
+        #[cfg(feature = "spec")]
+        impl crate::spec::NamedValues for ErrorCode {
+            fn named_values() -> Vec<crate::spec::NamedValue> {
+                vec![$(crate::spec::NamedValue {
+                    name: stringify!($constant).into(),
+                    value: $code,
+                    doc: concat!(stringify!($code), ": ", $meaning, ".").into(),
+                }),*]
+            }
+        }
     };
 }
 
 /// Why a server refuses.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +91,7 @@ impl fmt::Debug for ErrorCode {
 /// 0 error u16 ‖ 2 retry after u32
 /// ```
 /// The payload of a response of code 9000.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

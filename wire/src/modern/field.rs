@@ -24,6 +24,7 @@ number_fields! {
     /// Minutes since 1970-01-01 00:00 UTC.
     UnixMinutes: u32;
     /// A client's number for a request, chosen as it likes: the response carries it too.
+    #[cfg_attr(feature = "spec", spec(name = "RequestTag"))]
     Tag: u32;
 }
 
@@ -177,11 +178,14 @@ impl BinWrite for RegistrationCode {
 }
 
 /// `one-time id u32 ‖ X25519 32`: a one-time key that is published, whose id is 1 to 2^31 - 1.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
-#[br(assert(OneTimeKey::is_id(id), WireError::Field(FieldError::OneTimeId)))]
+#[br(assert(id >= OneTimeId::FIRST && id <= OneTimeId::LAST, WireError::Field(FieldError::OneTimeId)))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OneTimeKey {
+    /// 0: which of its owner's one-time keys.
     id: OneTimeId,
+    /// 4: the key.
     key: DhPublicKey,
 }
 
@@ -207,16 +211,19 @@ impl OneTimeKey {
     }
 
     fn is_id(id: OneTimeId) -> bool {
-        id != OneTimeId::NONE && id.offer().is_none()
+        (OneTimeId::FIRST..=OneTimeId::LAST).contains(&id)
     }
 }
 
 /// `chunks u32 ‖ index u32`: which of a file's chunks, of which there is one at least.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[br(assert(index < chunks, WireError::Field(FieldError::ChunkPlace { index, chunks })))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ChunkPlace {
+    /// 0: how many chunks the file has.
     chunks: u32,
+    /// 4: which of them, from 0 on.
     index: u32,
 }
 
@@ -247,11 +254,13 @@ impl ChunkPlace {
 }
 
 /// What became of what was to be stored.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct StoreStatus(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl StoreStatus {
     /// 0: it is stored now.
     pub const STORED: Self = Self(0);
@@ -260,11 +269,13 @@ impl StoreStatus {
 }
 
 /// What state a registration is in.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct RegistrationState(pub u8);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl RegistrationState {
     /// 0: the account is there.
     pub const REGISTERED: Self = Self(0);
@@ -275,11 +286,13 @@ impl RegistrationState {
 }
 
 /// What a server says of itself.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec), spec(named, bits))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct ServerFlags(pub u16);
 
+#[cfg_attr(feature = "spec", crate::spec::named_values)]
 impl ServerFlags {
     /// Bit 0: a registration needs a phone number, and a code that is sent to it.
     pub const CODE: Self = Self(1);
@@ -306,6 +319,9 @@ pub(super) mod short_name {
     pub(in super::super) fn write(name: &Name) -> BinResult<()> {
         write_short(name.as_str(), writer)
     }
+
+    #[cfg(feature = "spec")]
+    pub(in super::super) use super::described::{name_type as spec_type, name_value as spec_value};
 }
 
 /// `size u8 ‖ phone number`; size 0 for none.
@@ -326,6 +342,9 @@ pub(super) mod short_phone {
     pub(in super::super) fn write(phone: &Option<PhoneNumber>) -> BinResult<()> {
         write_short(phone.as_ref().map_or("", PhoneNumber::as_str), writer)
     }
+
+    #[cfg(feature = "spec")]
+    pub(in super::super) use super::described::{phone_type as spec_type, phone_value as spec_value};
 }
 
 /// `size u8 ‖ text`, with U+FFFD for what is no UTF-8, which neither names nor numbers have.
@@ -341,4 +360,90 @@ fn write_short<W: Write + Seek>(text: &str, writer: &mut W) -> BinResult<()> {
     let size = u8::try_from(text.len()).map_err(|error| custom(0, error))?;
     writer.write_all(&[size])?;
     writer.write_all(text.as_bytes()).map_err(binrw::Error::Io)
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{CODE_DIGITS, ENVELOPE_MAX, Envelope, PHONE_DIGITS, PhoneNumber, RegistrationCode};
+    use crate::envelope::{MAGIC, PREFIX_SIZE, Prefix};
+    use crate::fields::{NAME_MAX, Name};
+    use crate::spec::{
+        Beginning, Check, Comparison, Content, Counted, Declarations, Kind, Operand, Run, Type, Value,
+        WireSpec, hex, size,
+    };
+
+    const fn digits(from: u8, min: usize, max: usize) -> (u8, usize, usize) {
+        (from, min, max)
+    }
+
+    fn runs(of: &[(u8, usize, usize)]) -> Vec<Run> {
+        of.iter().map(|&(from, min, max)| Run { from, to: b'9', min: size(min), max: size(max) }).collect()
+    }
+
+    impl WireSpec for Envelope {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let magic = Check {
+                left: Operand::Field("magic".into()),
+                holds: Comparison::Equal,
+                right: Operand::Bytes(hex(&MAGIC)),
+                error: Some("NotAnEnvelope".into()),
+                only_if: None,
+            };
+            let name = Prefix::refer(declarations).name().to_owned();
+            let of = Content::BytesBeginningWith(Beginning { name, checks: vec![magic] });
+            Type::Counted(Counted { prefix: 4, min: size(PREFIX_SIZE), max: size(ENVELOPE_MAX), of })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.as_bytes().to_vec())
+        }
+    }
+
+    impl WireSpec for PhoneNumber {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc =
+                "A phone number as E.164 writes it: `+` and 5 to 15 digits, of which the first is not 0.";
+            declarations.declare("modern::field::PhoneNumber", None, doc, |_| {
+                let mut all = vec![Run { from: b'+', to: b'+', min: 1, max: 1 }];
+                let more = digits(b'0', PHONE_DIGITS.start() - 1, PHONE_DIGITS.end() - 1);
+                all.extend(runs(&[digits(b'1', 1, 1), more]));
+                Kind::ascii(all)
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.as_str().into())
+        }
+    }
+
+    impl WireSpec for RegistrationCode {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc = "The code that a registration is finished with: 6 decimal digits.";
+            declarations.declare("modern::field::RegistrationCode", None, doc, |_| {
+                Kind::ascii(runs(&[digits(b'0', CODE_DIGITS, CODE_DIGITS)]))
+            })
+        }
+
+        fn value(&self) -> Value {
+            Value::Bytes(self.as_bytes().to_vec())
+        }
+    }
+
+    pub(in super::super) fn name_type(declarations: &mut Declarations) -> Type {
+        let of = Content::Text(Name::refer(declarations).name().to_owned());
+        Type::Counted(Counted { prefix: 1, min: 1, max: size(NAME_MAX), of })
+    }
+
+    pub(in super::super) fn name_value(name: &Name) -> Value {
+        name.value()
+    }
+
+    pub(in super::super) fn phone_type(declarations: &mut Declarations) -> Type {
+        let of = Content::TextOrNone(PhoneNumber::refer(declarations).name().to_owned());
+        Type::Counted(Counted { prefix: 1, min: 0, max: size(1 + PHONE_DIGITS.end()), of })
+    }
+
+    pub(in super::super) fn phone_value(phone: &Option<PhoneNumber>) -> Value {
+        phone.as_ref().map_or(Value::Bytes(Vec::new()), PhoneNumber::value)
+    }
 }

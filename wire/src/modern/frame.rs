@@ -24,6 +24,7 @@ pub const RESPONSE_HEADER_SIZE: usize = 11;
 /// ```text
 /// 0 client id 16 ‖ 16 version 1 = 3 ‖ 17 code u16 ‖ 19 size u32 ‖ 23 tag u32
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestHeader {
@@ -42,6 +43,7 @@ pub struct RequestHeader {
 /// ```text
 /// 0 version 1 = 3 ‖ 1 code u16 ‖ 3 size u32 ‖ 7 tag u32
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ResponseHeader {

@@ -4,13 +4,17 @@ use super::{RequestPayload, ResponsePayload, decode_exactly};
 use crate::dialect::Profile;
 use crate::error::WireError;
 use crate::fields::ClientId;
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// Empty: the header says who.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request;
 
 /// Empty: it is done.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response;
@@ -25,6 +29,11 @@ impl RequestPayload for Request {
     }
 
     fn encode(&self, _: &Profile, _: &mut Vec<u8>) {}
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
+    }
 }
 
 impl ResponsePayload for Response {
@@ -36,5 +45,10 @@ impl ResponsePayload for Response {
 
     fn declared_size(&self, _: &Profile) -> Option<u32> {
         Some(0)
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
     }
 }

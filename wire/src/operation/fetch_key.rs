@@ -6,8 +6,11 @@ use super::{RequestPayload, ResponsePayload, decode_exactly, encode_to};
 use crate::dialect::Profile;
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId, PUBLIC_KEY_SIZE, PublicKey};
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// `client id 16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,15 +41,20 @@ pub enum KeyLayout {
 }
 
 /// `client id 16 ‖ public key 160`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct WithId {
+    /// 0: whose key, or who asks for it.
     client_id: ClientId,
+    /// 16: the key.
     public_key: PublicKey,
 }
 
 /// `public key 160`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct Bare {
+    /// 0: the key.
     public_key: PublicKey,
 }
 
@@ -61,6 +69,11 @@ impl RequestPayload for Request {
 
     fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
         encode_to(self, profile.byte_order, out);
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
     }
 }
 
@@ -98,5 +111,18 @@ impl ResponsePayload for Response {
     fn declared_size(&self, profile: &Profile) -> Option<u32> {
         let id_size = if profile.key == KeyLayout::Bare { 0 } else { CLIENT_ID_SIZE };
         u32::try_from(id_size + PUBLIC_KEY_SIZE).ok()
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type {
+        match profile.key {
+            KeyLayout::OwnersId | KeyLayout::AskersId => WithId::refer(declarations),
+            KeyLayout::Bare => Bare::refer(declarations),
+        }
+    }
+
+    #[cfg(feature = "spec")]
+    fn instead(declarations: &mut Declarations) -> Vec<Type> {
+        vec![Bare::refer(declarations)]
     }
 }

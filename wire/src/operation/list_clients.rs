@@ -6,13 +6,17 @@ use super::{RequestPayload, ResponsePayload, decode_exactly, encode_to};
 use crate::dialect::Profile;
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId, NAME_FIELD_SIZE, NameField};
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Field, Kind, Role, Type, WireSpec};
 
 /// Empty: the header says who asks.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request;
 
 /// `client id 16 ‖ name 255`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,6 +70,11 @@ impl RequestPayload for Request {
     }
 
     fn encode(&self, _: &Profile, _: &mut Vec<u8>) {}
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
+    }
 }
 
 impl ResponsePayload for Response {
@@ -80,5 +89,19 @@ impl ResponsePayload for Response {
 
     fn declared_size(&self, _: &Profile) -> Option<u32> {
         declared_size(self.clients.len().try_into().ok()?)
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        let doc = "Everybody but the asker.";
+        declarations.declare(concat!(module_path!(), "::Response"), None, doc, |declarations| {
+            let clients = Type::Repeated(Box::new(Entry::refer(declarations)));
+            let doc = "0: in no order that means anything.";
+            Kind::structure(
+                Vec::new(),
+                vec![Field::new("clients", doc, clients, Role::Value, Vec::new())],
+                Vec::new(),
+            )
+        })
     }
 }

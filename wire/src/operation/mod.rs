@@ -16,6 +16,8 @@ use binrw::{BinRead, BinWrite};
 use crate::dialect::{ByteOrder, Profile};
 use crate::error::WireError;
 use crate::fields::ClientId;
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type};
 
 /// The payload of a request.
 pub trait RequestPayload: Sized {
@@ -35,6 +37,14 @@ pub trait RequestPayload: Sized {
     fn content_size(&self) -> u32 {
         0
     }
+
+    /// The field that says how many they are.
+    #[cfg(feature = "spec")]
+    const CONTENT_SIZE: Option<&'static str> = None;
+
+    /// The payload's layout in a profile.
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type;
 }
 
 /// The payload of a response.
@@ -50,6 +60,16 @@ pub trait ResponsePayload: Sized {
 
     /// The size that the response's header declares, which some profiles miscount; `None` beyond a u32.
     fn declared_size(&self, profile: &Profile) -> Option<u32>;
+
+    /// The payload's layout in a profile.
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type;
+
+    /// Layouts that are taken too, whatever the profile, of a payload that has exactly their size.
+    #[cfg(feature = "spec")]
+    fn instead(_: &mut Declarations) -> Vec<Type> {
+        Vec::new()
+    }
 }
 
 /// Reads one value that takes all of `bytes`.

@@ -7,8 +7,11 @@ use crate::dialect::{ByteOrder, Profile};
 use crate::error::WireError;
 use crate::fields::{ClientId, MessageId};
 use crate::message::MessageType;
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// Empty: the header says who asks.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request;
@@ -61,29 +64,43 @@ pub enum EntryLayout {
 }
 
 /// `from 16 ‖ message id u32 ‖ type 1 ‖ size u32`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct Packed {
+    /// 0: the sender.
     from: ClientId,
+    /// 16: the server's number for the message.
     message_id: MessageId,
+    /// 20: the type of the message.
     kind: MessageType,
+    /// 21: bytes of content that follow.
     size: u32,
 }
 
 /// `from 16 ‖ message id u32 ‖ type 1 ‖ padding 3 ‖ size u32`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct Aligned {
+    /// 0: the sender.
     from: ClientId,
+    /// 16: the server's number for the message.
     message_id: MessageId,
+    /// 20: the type of the message.
     #[brw(pad_after = 3)]
     kind: MessageType,
+    /// 24: bytes of content that follow.
     size: u32,
 }
 
 /// `from 16 ‖ type 1 ‖ size u32`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct NoMessageId {
+    /// 0: the sender.
     from: ClientId,
+    /// 16: the type of the message.
     kind: MessageType,
+    /// 17: bytes of content that follow.
     size: u32,
 }
 
@@ -166,6 +183,11 @@ impl RequestPayload for Request {
     }
 
     fn encode(&self, _: &Profile, _: &mut Vec<u8>) {}
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
+    }
 }
 
 impl ResponsePayload for Response {
@@ -194,5 +216,47 @@ impl ResponsePayload for Response {
     fn declared_size(&self, profile: &Profile) -> Option<u32> {
         let sizes = self.messages.iter().map(|message| u32::try_from(message.content.len()).ok());
         declared_size(profile, sizes.collect::<Option<Vec<_>>>()?)
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type {
+        let (head, kind) = match profile.entry {
+            EntryLayout::Packed => (Packed::refer(declarations), ""),
+            EntryLayout::Aligned => (Aligned::refer(declarations), "Aligned"),
+            EntryLayout::NoMessageId => (NoMessageId::refer(declarations), "WithoutId"),
+        };
+        described::response(&head, kind, declarations)
+    }
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use crate::spec::{Declarations, Field, Kind, Role, Size, Type};
+
+    /// Messages, each with this head.
+    pub(super) fn response(head: &Type, kind: &str, declarations: &mut Declarations) -> Type {
+        let path = |name: &str| format!("operation::pull_messages::{name}{kind}");
+        let doc = "What waits for the asker.";
+        declarations.declare(&path("Messages"), None, doc, |declarations| {
+            let doc = "A message with its content.";
+            let message = declarations.declare(&path("Message"), None, doc, |declarations| {
+                let mut fields = declarations.fields_of(head);
+                for field in &mut fields {
+                    if field.name == "size" {
+                        field.role = Role::Calculated;
+                    }
+                }
+                let content = Type::Bytes(Size::Field("size".into()));
+                fields.push(Field::new("content", "its content.", content, Role::Value, Vec::new()));
+                Kind::structure(Vec::new(), fields, Vec::new())
+            });
+            let messages = Type::Repeated(Box::new(message));
+            let doc = "0: oldest first.";
+            Kind::structure(
+                Vec::new(),
+                vec![Field::new("messages", doc, messages, Role::Value, Vec::new())],
+                Vec::new(),
+            )
+        })
     }
 }

@@ -6,10 +6,13 @@ use super::{RequestPayload, ResponsePayload, decode_exactly, encode_to};
 use crate::dialect::Profile;
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId, NAME_FIELD_SIZE, NameField, PUBLIC_KEY_SIZE, PublicKey};
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// `name 255 ‖ public key 160`
 ///
 /// The client id in the header of this request means nothing.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +24,7 @@ pub struct Request {
 }
 
 /// `client id 16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +48,11 @@ impl RequestPayload for Request {
     fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
         encode_to(self, profile.byte_order, out);
     }
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
+    }
 }
 
 impl ResponsePayload for Response {
@@ -57,5 +66,10 @@ impl ResponsePayload for Response {
 
     fn declared_size(&self, _: &Profile) -> Option<u32> {
         u32::try_from(CLIENT_ID_SIZE).ok()
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(_: &Profile, declarations: &mut Declarations) -> Type {
+        Self::refer(declarations)
     }
 }

@@ -7,8 +7,11 @@ use crate::dialect::{ByteOrder, Profile};
 use crate::error::WireError;
 use crate::fields::{CLIENT_ID_SIZE, ClientId, MessageId};
 use crate::message::MessageType;
+#[cfg(feature = "spec")]
+use crate::spec::{Declarations, Type, WireSpec};
 
 /// `to 16 ‖ type 1 ‖ size u32`, before the content: all but two profiles.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,19 +25,27 @@ pub struct Request {
 }
 
 /// `to 16 ‖ size u32 ‖ type 1`: `size-before-type`.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct SizeBeforeType {
+    /// 0: the recipient.
     to: ClientId,
+    /// 16: bytes of content that follow.
     size: u32,
+    /// 20: the type of the message.
     kind: MessageType,
 }
 
 /// `to 16 ‖ type 1 ‖ padding 3 ‖ size u32`: `aligned`, a C structure as the compiler lays it out.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct Aligned {
+    /// 0: the recipient.
     to: ClientId,
+    /// 16: the type of the message.
     #[brw(pad_after = 3)]
     kind: MessageType,
+    /// 20: bytes of content that follow.
     size: u32,
 }
 
@@ -102,6 +113,18 @@ impl RequestPayload for Request {
     fn content_size(&self) -> u32 {
         self.size
     }
+
+    #[cfg(feature = "spec")]
+    const CONTENT_SIZE: Option<&'static str> = Some("size");
+
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type {
+        match profile.send {
+            SendLayout::Packed => Self::refer(declarations),
+            SendLayout::SizeBeforeType => SizeBeforeType::refer(declarations),
+            SendLayout::Aligned => Aligned::refer(declarations),
+        }
+    }
 }
 
 /// The receipt of a stored message.
@@ -126,9 +149,12 @@ pub enum ReceiptLayout {
 }
 
 /// `to 16 ‖ message id u32`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 struct Receipt {
+    /// 0: the recipient.
     to: ClientId,
+    /// 16: the server's number for the message.
     message_id: MessageId,
 }
 
@@ -177,5 +203,56 @@ impl ResponsePayload for Response {
         let mut payload = Vec::new();
         self.encode(profile, ClientId::NOBODY, &mut payload);
         payload.len().try_into().ok()
+    }
+
+    #[cfg(feature = "spec")]
+    fn layout(profile: &Profile, declarations: &mut Declarations) -> Type {
+        match profile.receipt {
+            ReceiptLayout::Number => Receipt::refer(declarations),
+            ReceiptLayout::Digits => described::digits(declarations),
+            ReceiptLayout::Empty => described::empty(declarations),
+        }
+    }
+
+    #[cfg(feature = "spec")]
+    fn instead(declarations: &mut Declarations) -> Vec<Type> {
+        vec![described::empty(declarations), described::without_number(declarations)]
+    }
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use crate::fields::ClientId;
+    use crate::spec::{DecimalKind, Declarations, Field, Kind, Role, Type, WireSpec};
+
+    fn to(declarations: &mut Declarations) -> Field {
+        Field::new("to", "0: the recipient.", ClientId::refer(declarations), Role::Value, Vec::new())
+    }
+
+    pub(super) fn digits(declarations: &mut Declarations) -> Type {
+        let doc = "A receipt with the number as text.";
+        declarations.declare("operation::send_message::ReceiptInDigits", None, doc, |declarations| {
+            let doc = "A number in decimal digits.";
+            let kind = Kind::Decimal(DecimalKind { max: u32::MAX.into() });
+            let decimal = "operation::send_message::MessageIdInDigits";
+            let number = declarations.declare(decimal, None, doc, |_| kind);
+            let doc = "16: the server's number for the message.";
+            let number = Field::new("message_id", doc, number, Role::Value, Vec::new());
+            Kind::structure(Vec::new(), vec![to(declarations), number], Vec::new())
+        })
+    }
+
+    pub(super) fn empty(declarations: &mut Declarations) -> Type {
+        let doc = "A receipt that says nothing.";
+        declarations.declare("operation::send_message::EmptyReceipt", None, doc, |_| {
+            Kind::structure(Vec::new(), Vec::new(), Vec::new())
+        })
+    }
+
+    pub(super) fn without_number(declarations: &mut Declarations) -> Type {
+        let doc = "A receipt without a number.";
+        declarations.declare("operation::send_message::ReceiptWithoutNumber", None, doc, |declarations| {
+            Kind::structure(Vec::new(), vec![to(declarations)], Vec::new())
+        })
     }
 }

@@ -12,6 +12,7 @@ const SEQUENCE_SIZE: usize = 8;
 /// ```text
 /// 0 count u16 ‖ 2 count × sequence u64
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,7 @@ pub struct Request {
 }
 
 /// `deleted u16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

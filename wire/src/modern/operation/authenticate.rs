@@ -11,6 +11,7 @@ use crate::fields::ClientId;
 /// ```text
 /// 0 binding type 1 ‖ 1 binding 32 ‖ 33 client nonce 16 ‖ 49 signature 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,7 @@ impl Proof {
 }
 
 /// `proof 433`: signed under `"MU3-AUTH\0"`.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +61,7 @@ pub struct Request {
 }
 
 /// Nothing.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,12 +5,14 @@ use binrw::binrw;
 use super::Payload;
 
 /// Nothing.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request;
 
 /// Nothing.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ use crate::modern::limits::SEALED_CHUNK_MAX;
 /// ```text
 /// 0 file id 16 ‖ 16 index u32
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,7 @@ pub struct Request {
 /// ```text
 /// 0 size u32 ‖ 4 sealed chunk
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ use crate::fields::{CLIENT_ID_SIZE, ClientId};
 use crate::modern::field::OneTimeKey;
 
 /// `client id 16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,7 @@ pub struct Request {
 /// 0 bundle 1294 ‖ 1294 one-time id u32 ‖ 1298 X25519 32
 /// ```
 /// Where there is no one-time key, id and key are 0.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,6 +62,9 @@ mod maybe_key {
         let (id, key) = key.map_or((OneTimeId::NONE, DhPublicKey([0; 32])), |key| (key.id(), key.key()));
         (id, key).write_options(writer, endian, ())
     }
+
+    #[cfg(feature = "spec")]
+    pub(super) use super::described::{maybe_key_type as spec_type, maybe_key_value as spec_value};
 }
 
 impl Payload for Request {
@@ -70,4 +75,53 @@ impl Payload for Request {
 impl Payload for Response {
     const WHAT: &'static str = "response to fetch keys";
     const MAX_SIZE: usize = BUNDLE_SIZE + 36;
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{DhPublicKey, OneTimeId, OneTimeKey};
+    use crate::spec::{
+        Check, Comparison, Declarations, Field, Kind, Operand, Role, Type, Value, WireSpec, hex,
+    };
+
+    pub(super) fn maybe_key_type(declarations: &mut Declarations) -> Type {
+        let doc = "A one-time key; where there is none, id and key are 0.";
+        declarations.declare("modern::operation::fetch_keys::MaybeOneTimeKey", None, doc, |declarations| {
+            let at_most = Check {
+                left: Operand::Field("id".into()),
+                holds: Comparison::AtMost,
+                right: OneTimeId::LAST.value().into(),
+                error: Some("OneTimeId".into()),
+                only_if: None,
+            };
+            let zeros = Check {
+                left: Operand::Field("key".into()),
+                holds: Comparison::Equal,
+                right: Operand::Bytes(hex(&[0; 32])),
+                error: Some("NotPadding".into()),
+                only_if: Some(Box::new(Check { error: None, ..Check::equal("id", 0, "") })),
+            };
+            let id = OneTimeId::refer(declarations);
+            let key = DhPublicKey::refer(declarations);
+            Kind::structure(
+                Vec::new(),
+                vec![
+                    Field::new(
+                        "id",
+                        "0: which of its owner's one-time keys.",
+                        id,
+                        Role::Value,
+                        vec![at_most],
+                    ),
+                    Field::new("key", "4: the key.", key, Role::Value, vec![zeros]),
+                ],
+                Vec::new(),
+            )
+        })
+    }
+
+    pub(super) fn maybe_key_value(key: &Option<OneTimeKey>) -> Value {
+        let (id, key) = key.map_or((OneTimeId::NONE, DhPublicKey([0; 32])), |key| (key.id(), key.key()));
+        Value::Structure(vec![("id".into(), id.value()), ("key".into(), key.value())])
+    }
 }

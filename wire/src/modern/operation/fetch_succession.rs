@@ -9,6 +9,7 @@ use crate::envelope::field::{RSA_PUBLIC_KEY_SIZE, RsaPublicKey};
 use crate::fields::{CLIENT_ID_SIZE, ClientId};
 
 /// `client id 16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,7 @@ pub struct Request {
 /// ```text
 /// 0 old identity SPKI 422 ‖ 422 succession 2070
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ use crate::envelope::field::{ServerNonce, UnixSeconds};
 use crate::modern::field::ServerFlags;
 
 /// Nothing.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,7 @@ pub struct Request;
 /// ```text
 /// 0 nonce 32 ‖ 32 time u64 ‖ 40 flags u16
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -13,6 +13,7 @@ const ONE_TIME_KEY_SIZE: usize = 36;
 /// ```text
 /// 0 bundle 1294 ‖ 1294 count u16 ‖ 1296 count × (one-time id u32 ‖ X25519 32)
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +25,7 @@ pub struct Request {
 }
 
 /// `remaining u16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

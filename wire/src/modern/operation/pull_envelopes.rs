@@ -15,6 +15,7 @@ pub const DELIVERY_HEADER_SIZE: usize = 16;
 /// ```text
 /// 0 after u64 ‖ 8 max bytes u32 ‖ 12 wait u32
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,7 @@ pub struct Response {
 /// ```text
 /// 0 sequence u64 ‖ 8 time u32 ‖ 12 size u32 ‖ 16 envelope
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,4 +119,28 @@ impl Payload for Request {
 impl Payload for Response {
     const WHAT: &'static str = "response to pull envelopes";
     const MAX_SIZE: usize = PULL_MAX;
+}
+
+#[cfg(feature = "spec")]
+mod described {
+    use super::{Delivery, Response};
+    use crate::spec::{Declarations, Field, Kind, Role, Type, Value, WireSpec};
+
+    impl WireSpec for Response {
+        fn refer(declarations: &mut Declarations) -> Type {
+            let doc = "What was waiting, to the end of the payload.";
+            let path = "modern::operation::pull_envelopes::Response";
+            declarations.declare(path, None, doc, |declarations| {
+                let deliveries = Type::Repeated(Box::new(Delivery::refer(declarations)));
+                let doc = "0: in order; none if nothing came in time.";
+                let field = Field::new("deliveries", doc, deliveries, Role::Value, Vec::new());
+                Kind::structure(Vec::new(), vec![field], Vec::new())
+            })
+        }
+
+        fn value(&self) -> Value {
+            let deliveries = self.deliveries().iter().map(Delivery::value).collect();
+            Value::Structure(vec![("deliveries".into(), Value::List(deliveries))])
+        }
+    }
 }

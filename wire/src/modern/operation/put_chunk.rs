@@ -11,6 +11,7 @@ use crate::modern::limits::SEALED_CHUNK_MAX;
 /// ```text
 /// 0 to 16 ‖ 16 file id 16 ‖ 32 chunks u32 ‖ 36 index u32 ‖ 40 size u32 ‖ 44 sealed chunk
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +29,7 @@ pub struct Request {
 /// ```text
 /// 0 file id 16 ‖ 16 index u32 ‖ 20 status 1
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,6 +13,7 @@ use crate::modern::field::{PhoneNumber, RegistrationId, RegistrationState, short
 use crate::modern::limits::PHONE_DIGITS;
 
 /// `content ‖ proof 433`: signed under `"MU3-REG\0"`, with the content behind the fields of the authentication.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +27,7 @@ pub struct Request {
 /// ```text
 /// name (size u8 ‖ name) ‖ phone number (size u8 ‖ number; size 0: none) ‖ bundle 1294
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +55,7 @@ impl Content {
 /// ```text
 /// 0 registration id 16 ‖ 16 time to live u32 ‖ 20 state 1
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

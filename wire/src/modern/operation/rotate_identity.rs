@@ -12,6 +12,7 @@ use crate::fields::{CLIENT_ID_SIZE, ClientId};
 /// ```text
 /// 0 new bundle 1294 ‖ 1294 issued u64 ‖ 1302 signature of the old 384 ‖ 1686 signature of the new 384
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +39,7 @@ impl Succession {
 }
 
 /// `succession 2070`: of the asker's identity.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +49,7 @@ pub struct Request {
 }
 
 /// `client id 16`
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

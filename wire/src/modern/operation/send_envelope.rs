@@ -14,6 +14,7 @@ use crate::modern::limits::ENVELOPE_MAX;
 /// 0 to 16 ‖ 16 message id 16 ‖ 32 kind 1 ‖ 33 size u32 ‖ 37 envelope
 /// ```
 /// The kind is that in the envelope's prefix, so that nothing behind 37 has to be looked at.
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +23,7 @@ pub struct Request {
     pub to: ClientId,
     /// 16: the sender's number for it: who sends something again names the same.
     pub message_id: EnvelopeId,
+    /// 32: the kind in the envelope's prefix.
     #[br(temp)]
     #[bw(calc = envelope.kind())]
     kind: EnvelopeKind,
@@ -38,6 +40,7 @@ pub struct Request {
 /// ```text
 /// 0 to 16 ‖ 16 message id 16 ‖ 32 status 1
 /// ```
+#[cfg_attr(feature = "spec", derive(crate::spec::WireSpec))]
 #[binrw]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
