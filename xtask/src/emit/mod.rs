@@ -1,5 +1,6 @@
 //! The readings of the form, a file each.
 
+mod kaitai;
 mod lua;
 mod python;
 mod tables;
@@ -18,5 +19,14 @@ pub fn all(spec: &Spec) -> Result<Vec<File>> {
         File { path: "generated/spec-tables.md", content: tables::emit(spec) },
         File { path: "generated/messageu.lua", content: lua::emit(spec)? },
         File { path: "generated/messageu_wire.py", content: python::emit(spec)? },
+        File { path: "generated/messageu.ksy", content: kaitai::emit(spec, kaitai::Part::Modern) },
+        File {
+            path: "generated/messageu_classic_le.ksy",
+            content: kaitai::emit(spec, kaitai::Part::ClassicLittle),
+        },
+        File {
+            path: "generated/messageu_classic_be.ksy",
+            content: kaitai::emit(spec, kaitai::Part::ClassicBig),
+        },
     ])
 }
