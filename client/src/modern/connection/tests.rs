@@ -304,8 +304,15 @@ async fn a_call_that_never_was_begun_sends_nothing() {
 
 // Who we are
 
-/// Made once: it takes long.
-static US: LazyLock<IdentityKey> = LazyLock::new(|| IdentityKey::generate(&mut rand::rng()).unwrap());
+/// Alice's key out of the vectors: to make one takes long.
+static US: LazyLock<IdentityKey> = LazyLock::new(|| {
+    let keys: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../vectors/modern/keys.json")).unwrap();
+    let digits = keys["alice"]["identity"].as_str().unwrap();
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let der: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+    IdentityKey::from_pkcs8_der(&der).unwrap()
+});
 
 const HELLO: hello::Response =
     hello::Response { nonce: ServerNonce([0x53; 32]), time: UnixSeconds(1), flags: ServerFlags(0) };
