@@ -2450,7 +2450,7 @@ NAMES = {
     "MessageType": {"KEY_REQUEST": 1, "KEY": 2, "TEXT": 3, "FILE": 4},
     "OneTimeId": {"NONE": 0, "FIRST": 1, "LAST": 2147483647},
     "RegistrationState": {"REGISTERED": 0, "CODE_EXPECTED": 1, "OWNER_ASKED": 2},
-    "ServerFlags": {"CODE": 1},
+    "ServerFlags": {"CODE": 1, "PHONE_CLAIMED": 2},
     "StoreStatus": {"STORED": 0, "STORED_ALREADY": 1},
     "Suite": {"ONE": 1},
 }

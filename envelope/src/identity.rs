@@ -15,9 +15,6 @@ use zeroize::Zeroizing;
 use crate::error::{KeyError, SignatureError};
 use crate::rsa_key::{KeyPair, decode_public_key};
 
-/// What stands before an identity key in its fingerprint.
-const FINGERPRINT_CONTEXT: &[u8] = b"MU3-ID\0";
-
 /// Our identity: a key pair that signs, and nothing else.
 pub struct IdentityKey {
     pair: KeyPair,
@@ -98,7 +95,7 @@ impl Identity {
     /// [`KeyError::Public`] unless it is an RSA-3072 key with e = 65537 in its one spelling.
     pub fn new(key: &PublicKeyField) -> Result<Self, KeyError> {
         let decoded = decode_public_key(key).ok_or(KeyError::Public)?;
-        let hash = Sha256::new_with_prefix(FINGERPRINT_CONTEXT).chain_update(key.0).finalize();
+        let hash = Sha256::new_with_prefix(Fingerprint::CONTEXT).chain_update(key.0).finalize();
         Ok(Self { key: decoded, field: *key, fingerprint: Fingerprint(hash.into()) })
     }
 

@@ -19,7 +19,7 @@ use messageu_proptests::run::check;
 use messageu_server::limits::Limits;
 use messageu_server::store::memory::MemoryStore;
 use messageu_server::store::{self, CHUNK_SIZE, Content, NewMessage, QueueLimits, Sequence, Store as _};
-use messageu_server::{ListenAddress, Listener, Relay};
+use messageu_server::{ListenAddress, Listener, Relay, Serves};
 use messageu_wire::dialect::{Dialect, Family, Pin, Profile, RecognisedBy};
 use messageu_wire::fields::{ClientId, MessageId, Name, PublicKey};
 use messageu_wire::message::MessageType;
@@ -306,7 +306,8 @@ impl Joined {
             .iter()
             .map(|profile| {
                 let pin = Pin { family: None, profile: *profile };
-                Listener::bind(ListenAddress { address: "127.0.0.1:0".parse().unwrap(), pin }).unwrap()
+                let address = "127.0.0.1:0".parse().unwrap();
+                Listener::bind(ListenAddress { address, serves: Serves::Classic, pin }).unwrap()
             })
             .collect();
         let address = |listener: &Listener| listener.local_address().unwrap().to_string().parse().unwrap();

@@ -11,8 +11,11 @@ use anyhow::{Context, Result, bail};
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use messageu_server::limits::Limits;
+use messageu_server::modern::registration::{Channel, Codes, Pepper, Registration};
+use messageu_server::store::modern::{MailLifetime, MailLimits};
 use messageu_server::store::{QueueLimits, QueuePolicy};
-use messageu_server::{ListenAddress, ListenAddressError};
+use messageu_server::tls::CertificateSource;
+use messageu_server::{ListenAddress, ListenAddressError, Serves};
 use messageu_wire::dialect::Pin;
 use messageu_wire::message::CONTENT_MAX;
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,9 @@ const PORT_FILES: [&str; 3] = ["info.myport", "myport.info", "port.info"];
 
 /// Longest time that can be given: far beyond use, and far from overflowing a clock.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Bytes of the largest message of version 3.
+const MAIL_MAX: u64 = 128 * 1024;
 
 /// The database, where nothing else is said.
 const DEFAULT_DB: &str = "messageu.db";
@@ -47,8 +53,9 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "Every option can also stand in the environment (MESSAGEU_…) and in the TOML file of --config. \
 A flag goes before the environment, the environment before the file.\n\n\
-When a listener is ready, one line is printed for it: ready ADDR:PORT. SIGTERM or Ctrl-C lets what is in flight finish; \
-a second one stops at once. SIGHUP takes the limits from the file again and opens the log file again, and SIGUSR1 only the \
+When a listener is ready, one line is printed for it: ready ADDR:PORT; and one says what clients know the server by: pin \
+sha256=…. SIGTERM or Ctrl-C lets what is in flight finish; \
+a second one stops at once. SIGHUP takes the limits from the file again, reads the certificate of --tls-cert again, and opens the log file again, and SIGUSR1 only the \
 latter; no connection is lost.";
 
 #[derive(Subcommand, Debug)]
@@ -79,6 +86,8 @@ pub(crate) enum Command {
         /// The backup.
         path: PathBuf,
     },
+    /// Print what clients know this server by: the SHA-256 of its public key.
+    Pin,
     /// Print the script that completes this program's options in a shell.
     Completions {
         /// Which shell.
@@ -92,12 +101,13 @@ pub(crate) enum Command {
 #[derive(Args, Serialize, Deserialize, Clone, Debug, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Options {
-    /// Listen here; repeatable. Add ",family=F" or ",profile=NAME" to pin it. Port 0 picks a free one.
+    /// Listen here; repeatable. Add ",only=modern" or ",only=classic" to serve nothing else there, ",family=F" or
+    /// ",profile=NAME" to pin the classic dialects. Port 0 picks a free one.
     #[arg(
         long,
         help_heading = "Listening",
         env = "MESSAGEU_LISTEN",
-        value_name = "ADDR:PORT[,profile=NAME]",
+        value_name = "ADDR:PORT[,OPTION]",
         value_delimiter = ' '
     )]
     listen: Option<Vec<String>>,
@@ -108,6 +118,13 @@ pub(crate) struct Options {
     /// Serve the classic dialects on addresses that are not loopback, knowing that they do not protect their users.
     #[arg(long, help_heading = "Listening", env = "MESSAGEU_LEGACY", num_args = 0..=1, default_missing_value = "true")]
     legacy: Option<bool>,
+    /// Serve version 3 with this certificate, and those that vouch for it, in PEM. [default: one of the server's own, made at
+    /// the first start and kept beside the database]
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_TLS_CERT", value_name = "FILE", global = true)]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, in PEM.
+    #[arg(long, help_heading = "Listening", env = "MESSAGEU_TLS_KEY", value_name = "FILE", global = true)]
+    tls_key: Option<PathBuf>,
     /// Answer over HTTP, for whoever runs the server: /metrics, /healthz, /readyz, and a page to look at.
     #[arg(long, help_heading = "Listening", env = "MESSAGEU_ADMIN", value_name = "ADDR:PORT")]
     admin: Option<SocketAddr>,
@@ -144,6 +161,31 @@ pub(crate) struct Options {
     /// Bytes of content that one message may have. [default: 4294967267]
     #[arg(long, help_heading = "Limits", env = "MESSAGEU_MAX_CONTENT", value_name = "BYTES")]
     max_content: Option<u32>,
+    /// Who may register in version 3. [default: open]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_REGISTRATION", value_name = "WHO")]
+    registration: Option<WhoMayRegister>,
+    /// How codes get to phone numbers: file:PATH, command:PROGRAM (which gets number and code on its standard input), or
+    /// smtp://HOST[:PORT]/?from=ADDRESS&to={number}@GATEWAY.
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_CODE_CHANNEL", value_name = "CHANNEL")]
+    code_channel: Option<String>,
+    /// Messages of version 3 that may wait for one recipient, a quarter of them from one sender. [default: 10000]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_MAIL_MESSAGES", value_name = "N")]
+    mail_messages: Option<u64>,
+    /// Bytes of them, a quarter from one sender. [default: 268435456]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_MAIL_BYTES", value_name = "BYTES")]
+    mail_bytes: Option<u64>,
+    /// Bytes of messages that one sender of version 3 may send in an hour. [default: 67108864]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_SENDER_BYTES", value_name = "BYTES")]
+    sender_bytes: Option<u64>,
+    /// Bytes of files that may wait for one recipient of version 3, a quarter from one sender. [default: 17179869184]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_FILE_BYTES", value_name = "BYTES")]
+    file_bytes: Option<u64>,
+    /// Bytes of files that one sender of version 3 may send in an hour. [default: 4294967296]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_SENDER_FILE_BYTES", value_name = "BYTES")]
+    sender_file_bytes: Option<u64>,
+    /// Days that messages and files of version 3 may wait. [default: 30]
+    #[arg(long, help_heading = "Version 3", env = "MESSAGEU_KEEP_MAIL", value_name = "DAYS")]
+    keep_mail: Option<u32>,
     /// Percent of the disk that has to stay free, but never more than 1 GiB. [default: 10]
     #[arg(long, help_heading = "Limits", env = "MESSAGEU_MIN_FREE_DISK", value_name = "PERCENT")]
     min_free_disk: Option<u8>,
@@ -189,6 +231,18 @@ enum Policy {
     Reject,
     /// The oldest message of this sender to this recipient makes room.
     DropOldest,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+enum WhoMayRegister {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Whoever has a phone number that takes a code.
+    Code,
+    /// Nobody.
+    Closed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, Debug, Default)]
@@ -272,9 +326,21 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Options that are read at the start alone; all others are limits.
-const FIXED: [&str; 10] =
-    ["listen", "port", "legacy", "admin", "insecure-admin", "data", "db", "log-format", "log", "log-file"];
+/// Options that are read at the start alone; all others are limits, and where the certificate is.
+const FIXED: [&str; 12] = [
+    "listen",
+    "port",
+    "legacy",
+    "admin",
+    "insecure-admin",
+    "data",
+    "db",
+    "registration",
+    "code-channel",
+    "log-format",
+    "log",
+    "log-file",
+];
 
 macro_rules! or {
     ($first:ident, $second:ident: $($field:ident),*) => {
@@ -284,8 +350,9 @@ macro_rules! or {
 
 impl Options {
     fn or(self, file: Self) -> Self {
-        or!(self, file: listen, port, legacy, admin, insecure_admin, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
-            recipient_messages, recipient_bytes, max_content, min_free_disk, keep_messages, keep_clients, request_time, min_rate, idle_time,
+        or!(self, file: listen, port, legacy, tls_cert, tls_key, admin, insecure_admin, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
+            recipient_messages, recipient_bytes, max_content, registration, code_channel, mail_messages, mail_bytes,
+            sender_bytes, file_bytes, sender_file_bytes, keep_mail, min_free_disk, keep_messages, keep_clients, request_time, min_rate, idle_time,
             session_idle_time, pull_grace, shutdown_time, log_file, log_format, log)
     }
 
@@ -336,38 +403,117 @@ impl Options {
         Ok(Database::Sqlite(if self.data.is_some() { self.data().join(path) } else { path.into() }))
     }
 
-    /// Where to listen beside the sockets that were passed on, refusing what would expose people without their knowledge.
-    pub(crate) fn listen(&self, passed_on: &[ListenAddress]) -> Result<Vec<ListenAddress>> {
+    /// Where to listen, if that is not up to the sockets that were passed on.
+    pub(crate) fn listen(&self, some_passed_on: bool) -> Result<Vec<ListenAddress>> {
         let listen: Vec<ListenAddress> = match &self.listen {
             Some(texts) if !texts.is_empty() => {
                 let parsed = texts.iter().map(|text| text.parse());
                 parsed.collect::<Result<_, ListenAddressError>>().context("--listen is not right")?
             }
-            _ if self.port.is_none() && !passed_on.is_empty() => Vec::new(),
+            _ if self.port.is_none() && some_passed_on => Vec::new(),
             _ => {
                 let port = self.port.map_or_else(port_from_file, Ok)?;
                 let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-                vec![ListenAddress { address, pin: Pin::default() }]
+                vec![ListenAddress { address, serves: Serves::All, pin: Pin::default() }]
             }
         };
-        let exposed: Vec<&ListenAddress> =
-            passed_on.iter().chain(&listen).filter(|listen| !listen.address.ip().is_loopback()).collect();
-        if let (Some(first), false) = (exposed.first(), self.legacy.unwrap_or_default()) {
-            bail!(
-                "{} is not a loopback address, and the classic dialects do not protect their users: whoever reaches \
-                 the port can list all clients, take and delete anybody's messages, and pose as anybody. If that is \
-                 what you want, say so with --legacy; otherwise listen on 127.0.0.1",
-                first.address
-            );
+        Ok(listen)
+    }
+
+    /// What may be served at an address that was asked for or passed on: the classic dialects beyond this machine only
+    /// where that was said, since they would expose people without their knowledge.
+    pub(crate) fn guard(&self, listen: ListenAddress) -> Result<ListenAddress> {
+        let (address, serves) = (listen.address, listen.serves);
+        if address.ip().is_loopback() || !serves.classic() {
+            return Ok(listen);
         }
-        for listen in exposed {
+        if self.legacy.unwrap_or_default() {
             tracing::warn!(
-                address = %listen.address,
+                %address,
                 "serving the classic dialects beyond this machine (--legacy): whoever reaches the port can list all \
                  clients, take anybody's messages and pose as anybody"
             );
+            return Ok(listen);
         }
-        Ok(listen)
+        if serves == Serves::Classic {
+            bail!(
+                "{address} is not a loopback address, and the classic dialects do not protect their users: whoever \
+                 reaches the port can list all clients, take and delete anybody's messages, and pose as anybody. If \
+                 that is what you want, say so with --legacy; otherwise listen on 127.0.0.1, or serve version 3 alone"
+            );
+        }
+        tracing::warn!(
+            %address,
+            "serving version 3 alone: this is not a loopback address, and the classic dialects do not protect their \
+             users: whoever reached the port could list all clients, take anybody's messages and pose as anybody \
+             (--legacy serves them all the same)"
+        );
+        Ok(ListenAddress { serves: Serves::Modern, ..listen })
+    }
+
+    /// Where the certificate of version 3 comes from.
+    pub(crate) fn certificate(&self) -> Result<CertificateSource> {
+        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        match (given(&self.tls_cert), given(&self.tls_key)) {
+            (Some(certificate), Some(key)) => Ok(CertificateSource::Given { certificate, key }),
+            (Some(_), None) => bail!("--tls-cert needs --tls-key, the private key of that certificate"),
+            (None, Some(_)) => bail!("--tls-key needs --tls-cert, the certificate of that key"),
+            (None, None) => self.own_certificate(),
+        }
+    }
+
+    /// Who may register in version 3. A secret for it is made if need be.
+    pub(crate) fn registration(&self) -> Result<Registration> {
+        let channel = self.code_channel.as_deref().filter(|channel| !channel.is_empty());
+        let (WhoMayRegister::Code, Some(channel)) = (self.registration.unwrap_or_default(), channel) else {
+            return match (self.registration.unwrap_or_default(), channel) {
+                (WhoMayRegister::Open, None) => Ok(Registration::Open),
+                (WhoMayRegister::Closed, None) => Ok(Registration::Closed),
+                (WhoMayRegister::Code, None) => bail!(
+                    "--registration code needs --code-channel, by which codes get to phone numbers: file:PATH, \
+                     command:PROGRAM or smtp://…"
+                ),
+                (_, Some(_)) => bail!("--code-channel needs --registration code: without it no code is sent"),
+            };
+        };
+        let channel: Channel = channel.parse().context("--code-channel is not right")?;
+        channel.check().context("--code-channel cannot be used")?;
+        let pepper = match self.database()? {
+            Database::Memory => Pepper::of_this_process(),
+            Database::Sqlite(path) => {
+                let path = beside(&path, ".pepper");
+                Pepper::load_or_make(&path)
+                    .with_context(|| format!("the secret {} cannot be used", path.display()))?
+            }
+        };
+        Ok(Registration::Code(Box::new(Codes::new(pepper, channel))))
+    }
+
+    /// How much may wait in version 3. A sender may have a quarter of what a recipient has.
+    fn mail_limits(&self, queue: QueueLimits) -> MailLimits {
+        let default = MailLimits::default();
+        let per_recipient = self.mail_messages.unwrap_or(default.per_recipient);
+        let bytes_per_recipient = self.mail_bytes.unwrap_or(default.bytes_per_recipient);
+        let file_bytes_per_recipient = self.file_bytes.unwrap_or(default.file_bytes_per_recipient);
+        MailLimits {
+            per_recipient,
+            bytes_per_recipient,
+            per_pair: self.queue_limit.unwrap_or(u64::MAX).min((per_recipient / 4).max(1)),
+            policy: queue.policy,
+            bytes_per_pair: bytes_per_recipient / 4,
+            bytes_per_hour: self.sender_bytes.unwrap_or(default.bytes_per_hour),
+            file_bytes_per_hour: self.sender_file_bytes.unwrap_or(default.file_bytes_per_hour),
+            file_bytes_per_recipient,
+            file_bytes_per_pair: file_bytes_per_recipient / 4,
+        }
+    }
+
+    /// Where the server keeps a certificate of its own, used or not.
+    pub(crate) fn own_certificate(&self) -> Result<CertificateSource> {
+        Ok(match self.database()? {
+            Database::Memory => CertificateSource::Memory,
+            Database::Sqlite(path) => CertificateSource::Kept(beside(&path, ".tls.pem")),
+        })
     }
 
     /// Where to answer whoever runs the server, if anywhere.
@@ -409,6 +555,11 @@ impl Options {
             pull_grace: self.pull_grace.map_or(default.pull_grace, Duration::from_millis),
             content: self.max_content.unwrap_or(default.content),
             queue,
+            mail: self.mail_limits(queue),
+            mail_lifetime: self.keep_mail.map_or(default.mail_lifetime, |count| {
+                let time = days(count);
+                MailLifetime { envelopes: time, files: time }
+            }),
             free_disk_percent: self.min_free_disk.unwrap_or(default.free_disk_percent),
             keep_messages: self.keep_messages.map(days),
             keep_clients: self.keep_clients.map(days),
@@ -422,6 +573,16 @@ impl Options {
             ("--max-clients-per-ip must be at least 1", limits.clients_per_ip == 0),
             ("--keep-messages must be at least 1", self.keep_messages == Some(0)),
             ("--keep-clients must be at least 1", self.keep_clients == Some(0)),
+            ("--keep-mail must be at least 1", self.keep_mail == Some(0)),
+            ("--mail-messages must be at least 1", self.mail_messages == Some(0)),
+            (
+                "--mail-bytes must be at least 524288: one sender may have a quarter, and one message 131072",
+                limits.mail.bytes_per_pair < MAIL_MAX,
+            ),
+            (
+                "--sender-bytes must be at least 131072, the most that one message has",
+                limits.mail.bytes_per_hour < MAIL_MAX,
+            ),
             ("--queue-limit must be at least 1", queue.per_pair == 0),
             ("--recipient-messages must be at least 1", queue.per_recipient == 0),
             ("a time is at most a year", longest > YEAR),
@@ -438,6 +599,13 @@ impl Options {
         }
         Ok(limits)
     }
+}
+
+/// The file that goes with a database, under its name and more.
+fn beside(database: &Path, more: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(more);
+    name.into()
 }
 
 fn days(count: u32) -> Duration {

@@ -11,9 +11,13 @@ mod in_order;
 pub mod limits;
 mod listener;
 pub mod metrics;
+pub mod modern;
+mod reception;
 mod relay;
 mod retention;
+mod secret_file;
 pub mod store;
+pub mod tls;
 mod transport;
 
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use connection::serve;
-pub use listener::{ListenAddress, ListenAddressError, Listener};
+pub use listener::{ListenAddress, ListenAddressError, Listener, Serves};
 pub use relay::Relay;
 pub use transport::Transport;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use messageu_wire::message::CONTENT_MAX;
 
 use crate::store::QueueLimits;
+use crate::store::modern::{MailLifetime, MailLimits};
 
 /// What the server grants its peers. Each is a flag.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,10 @@ pub struct Limits {
     pub content: u32,
     /// What may wait for one client.
     pub queue: QueueLimits,
+    /// What may wait in version 3, and who may send how much.
+    pub mail: MailLimits,
+    /// How long it may wait.
+    pub mail_lifetime: MailLifetime,
     /// Disk that has to stay free, in percent; never more than [`MOST_FREE_DISK`] bytes.
     pub free_disk_percent: u8,
     /// How long a message may wait; for ever if it is not said.
@@ -50,6 +55,8 @@ impl Default for Limits {
             pull_grace: Duration::from_secs(2),
             content: CONTENT_MAX,
             queue: QueueLimits::default(),
+            mail: MailLimits::default(),
+            mail_lifetime: MailLifetime::default(),
             free_disk_percent: 10,
             keep_messages: None,
             keep_clients: None,
@@ -72,6 +79,38 @@ pub const MOST_FREE_DISK: u64 = 1 << 30;
 /// How long a request whose dialect is open waits for padding that would decide it. Programs that pad write a request
 /// at once, so that its padding is there with it, but for what a network adds.
 pub const TAIL_PATIENCE: Duration = Duration::from_millis(25);
+
+/// How long the second byte of a connection is waited for, which tells TLS from the classic dialects, before it is looked
+/// again.
+pub const OPENING_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Bytes that are still taken from a classic request where none is served, so that its refusal is not lost to a reset.
+pub const LINGER_REFUSED: u64 = 64 * 1024;
+
+/// How long a nonce of version 3 can be signed.
+pub const NONCE_LIFE: Duration = Duration::from_secs(30);
+
+/// Requests of a connection of version 3 before it is authenticated.
+pub const STRANGERS_REQUESTS: u32 = 8;
+
+/// Requests of one connection of version 3 that are worked on at once, and bytes of their contents; what is beyond is not
+/// read.
+pub const REQUESTS_IN_FLIGHT: usize = 32;
+
+/// See [`REQUESTS_IN_FLIGHT`].
+pub const REQUESTS_IN_FLIGHT_BYTES: usize = 512 * 1024;
+
+/// Pulls of one connection of version 3 at once, waiting or not: each may hold a whole answer.
+pub const PULLS_IN_FLIGHT: usize = 4;
+
+/// Most envelopes in one pull of version 3.
+pub const PULL_ENVELOPES: usize = 1000;
+
+/// The longest that a pull of version 3 waits, whatever it asks for.
+pub const PULL_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// Bytes that are read at once from TLS: a record.
+pub const TLS_READ_SIZE: usize = 16 * 1024;
 
 /// Most messages in one pull; more waits for the next one.
 pub const PULL_MESSAGES: usize = 10_000;

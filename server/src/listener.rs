@@ -1,4 +1,4 @@
-//! Accepting connections: one port for all dialects, or pinned to some.
+//! Accepting connections: one port for all dialects, or for some.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection;
 use crate::metrics::Metrics;
+use crate::reception::{Visitor, receive};
 use crate::relay::Relay;
 
 /// Connections that wait to be accepted.
@@ -33,13 +33,41 @@ const REST: Duration = Duration::from_millis(50);
 /// How long a connection is silent before the kernel asks whether its peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Where to listen, and for what: `ADDR:PORT[,family=F][,profile=NAME]`.
+/// Where to listen, and for what: `ADDR:PORT[,only=modern|classic][,family=F][,profile=NAME]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ListenAddress {
     /// The address; port 0 picks a free one.
     pub address: SocketAddr,
-    /// What the listener is pinned to.
+    /// What is served there.
+    pub serves: Serves,
+    /// What the classic dialects are pinned to.
     pub pin: Pin,
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Serves {
+    /// Version 3 and the classic dialects, told apart by how a connection begins.
+    #[default]
+    All,
+    /// Version 3 alone.
+    Modern,
+    /// The classic dialects alone.
+    Classic,
+}
+
+impl Serves {
+    /// Whether version 3 is among it.
+    #[must_use]
+    pub fn modern(self) -> bool {
+        self != Self::Classic
+    }
+
+    /// Whether the classic dialects are among it.
+    #[must_use]
+    pub fn classic(self) -> bool {
+        self != Self::Modern
+    }
 }
 
 /// A text that is no [`ListenAddress`].
@@ -49,8 +77,11 @@ pub enum ListenAddressError {
     #[error("{0:?} is no address: write ADDR:PORT, like 127.0.0.1:1357 or [::1]:1357")]
     Address(String),
     /// A part behind a comma.
-    #[error("{0:?} is neither family=F nor profile=NAME")]
+    #[error("{0:?} is none of only=modern, only=classic, family=F and profile=NAME")]
     Option(String),
+    /// A classic dialect, where none is to be served.
+    #[error("{0:?} pins the classic dialects, which only=modern leaves out")]
+    NotServed(String),
     /// A name that there is not.
     #[error("{error}; there are: {known}")]
     Name {
@@ -78,9 +109,11 @@ impl FromStr for ListenAddress {
         let mut parts = text.split(',');
         let address = parts.next().unwrap_or_default();
         let address = address.parse().map_err(|_| ListenAddressError::Address(address.to_owned()))?;
-        let mut pin = Pin::default();
+        let (mut serves, mut pin) = (Serves::All, Pin::default());
         for part in parts {
             match part.split_once('=') {
+                Some(("only", "modern")) => serves = Serves::Modern,
+                Some(("only", "classic")) => serves = Serves::Classic,
                 Some(("family", name)) => {
                     let known = || join(Family::ALL.iter());
                     pin.family = Some(
@@ -96,12 +129,19 @@ impl FromStr for ListenAddress {
                 _ => return Err(ListenAddressError::Option(part.to_owned())),
             }
         }
+        if pin != Pin::default() {
+            if serves == Serves::Modern {
+                return Err(ListenAddressError::NotServed(text.to_owned()));
+            }
+            // Such a listener is for programs that cannot be told from others, TLS among them.
+            serves = Serves::Classic;
+        }
         match (pin.profile, pin.family) {
             (Some(profile), Some(family)) if pin.dialects().next().is_none() => {
                 let families = join(profile.families.iter().map(|family| format!("family {family}")));
                 Err(ListenAddressError::Mismatch { profile: profile.name, families, family })
             }
-            _ => Ok(Self { address, pin }),
+            _ => Ok(Self { address, serves, pin }),
         }
     }
 }
@@ -113,6 +153,11 @@ fn join(names: impl Iterator<Item = impl fmt::Display>) -> String {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.address)?;
+        match self.serves {
+            Serves::Modern => f.write_str(",only=modern")?,
+            Serves::Classic if self.pin == Pin::default() => f.write_str(",only=classic")?,
+            Serves::All | Serves::Classic => {}
+        }
         self.pin.family.map_or(Ok(()), |family| write!(f, ",family={family}"))?;
         self.pin.profile.map_or(Ok(()), |profile| write!(f, ",profile={profile}"))
     }
@@ -122,6 +167,7 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    serves: Serves,
     pin: Pin,
 }
 
@@ -139,16 +185,16 @@ impl Listener {
         }
         socket.bind(&listen.address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: TcpListener::from_std(socket.into())?, pin: listen.pin })
+        Self::adopt(socket.into(), listen)
     }
 
     /// A socket that listens already, within a tokio runtime.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn adopt(socket: std::net::TcpListener, pin: Pin) -> io::Result<Self> {
+    pub fn adopt(socket: std::net::TcpListener, listen: ListenAddress) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: TcpListener::from_std(socket)?, pin })
+        Ok(Self { socket: TcpListener::from_std(socket)?, serves: listen.serves, pin: listen.pin })
     }
 
     /// The address, with the port that was picked.
@@ -157,6 +203,12 @@ impl Listener {
     /// Those of the system.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// What is served there.
+    #[must_use]
+    pub fn serves(&self) -> Serves {
+        self.serves
     }
 
     /// Accepts connections until `shutdown`; each is a task of `tracker`.
@@ -180,7 +232,7 @@ impl Listener {
                     if accepting.set(false) {
                         tracing::error!(%error, "cannot accept connections for the moment");
                     }
-                    if spare.turn_away(&self.socket, self.pin) {
+                    if spare.turn_away(&self) {
                         Metrics::count(&relay.metrics.turned_away);
                     } else {
                         tokio::time::sleep(REST).await;
@@ -196,18 +248,28 @@ impl Listener {
             }
             match seats.take(peer.ip()) {
                 Some(seat) => {
-                    let (pin, relay, shutdown) = (self.pin, Arc::clone(&relay), shutdown.clone());
+                    let visitor = Visitor { stream, peer, serves: self.serves, pin: self.pin };
+                    let (relay, shutdown) = (Arc::clone(&relay), shutdown.clone());
                     tracker.spawn(async move {
-                        connection::serve(stream, peer, pin, relay, shutdown).await;
+                        receive(visitor, relay, shutdown).await;
                         drop(seat);
                     });
                 }
                 None => {
                     Metrics::count(&relay.metrics.turned_away);
                     tracing::debug!(%peer, "turned away: too many connections");
-                    turn_away(&stream, self.pin);
+                    self.turn_away(&stream);
                 }
             }
+        }
+    }
+
+    /// Refuses a connection for which there is no seat: with a refusal, if the kernel takes it at once. In version 3 there
+    /// is none before a handshake.
+    fn turn_away(&self, stream: &impl AsFd) {
+        if self.serves.classic() {
+            let refusal = self.pin.refusal_dialect().encode_refusal(ClientId::NOBODY);
+            let _ = SockRef::from(stream).send(&refusal);
         }
     }
 }
@@ -251,11 +313,11 @@ impl SpareDescriptor {
     }
 
     /// Refuses a connection that waits, in the place of the spare descriptor. Says whether there was one.
-    fn turn_away(&mut self, socket: &TcpListener, pin: Pin) -> bool {
+    fn turn_away(&mut self, listener: &Listener) -> bool {
         self.0 = None;
-        let newcomer = rustix::net::accept(socket);
+        let newcomer = rustix::net::accept(&listener.socket);
         if let Ok(stream) = &newcomer {
-            turn_away(stream, pin);
+            listener.turn_away(stream);
         }
         let there_was_one = newcomer.is_ok();
         drop(newcomer);
@@ -270,14 +332,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Refuses a connection for which there is no seat: with a refusal, if the kernel takes it at once.
-fn turn_away(stream: &impl AsFd, pin: Pin) {
-    let refusal = pin.refusal_dialect().encode_refusal(ClientId::NOBODY);
-    let _ = SockRef::from(stream).send(&refusal);
-}
-
 /// What counts as one address: of IPv6, the /64 that a single site has.
-fn site(ip: IpAddr) -> IpAddr {
+pub(crate) fn site(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
         other => other,
@@ -343,7 +399,7 @@ impl Drop for Seat {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ListenAddress, Seats};
+    use super::{ListenAddress, Seats, Serves};
     use crate::Relay;
     use crate::limits::Limits;
     use crate::store::memory::MemoryStore;
@@ -360,6 +416,8 @@ mod tests {
             "[::1]:1357,family=B",
             "0.0.0.0:1,family=B,profile=uid-echo",
             "1.2.3.4:5,profile=aligned",
+            "127.0.0.1:1357,only=modern",
+            "127.0.0.1:1357,only=classic",
         ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
@@ -369,13 +427,23 @@ mod tests {
     fn a_wrong_listen_address_says_what_would_be_right() {
         for (text, says) in [
             ("localhost:80", "write ADDR:PORT"),
-            ("127.0.0.1:80,tls", "neither family=F nor profile=NAME"),
+            ("127.0.0.1:80,tls", "none of only=modern, only=classic"),
+            ("127.0.0.1:80,only=new", "none of only=modern, only=classic"),
+            ("127.0.0.1:80,only=modern,family=B", "only=modern leaves out"),
             ("127.0.0.1:80,profile=x", "there are: classic"),
             ("127.0.0.1:80,family=E,profile=uid-echo", "belongs to family B"),
         ] {
             let error = text.parse::<ListenAddress>().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_listener_that_is_pinned_serves_the_classic_dialects_alone() {
+        let serves = |text: &str| text.parse::<ListenAddress>().unwrap().serves;
+        assert_eq!(serves("127.0.0.1:80"), Serves::All);
+        assert_eq!(serves("127.0.0.1:80,family=B"), Serves::Classic);
+        assert_eq!(serves("127.0.0.1:80,profile=uid-echo,only=classic"), Serves::Classic);
     }
 
     #[test]

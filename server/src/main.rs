@@ -12,12 +12,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use config::{Cli, Command, Database, Options};
 use messageu_server::store::Store;
 use messageu_server::store::memory::MemoryStore;
+use messageu_server::store::modern::ModernStore;
 use messageu_server::store::sqlite::SqliteStore;
+use messageu_server::tls::{Certificate, CertificateSource};
 use sockets::Inherited;
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn run(inherited: Inherited) -> Result<()> {
         Some(Command::Backup { path, overwrite }) => maintenance::back_up(&cli.options, path, *overwrite),
         Some(Command::Restore { path, overwrite }) => maintenance::restore(&cli.options, path, *overwrite),
         Some(Command::VerifyBackup { path }) => maintenance::verify(path),
+        Some(Command::Pin) => print_pin(&cli.options),
         Some(Command::Import { path }) => {
             log::start(&cli.options)?;
             in_runtime(maintenance::import(&cli.options, path))
@@ -52,6 +55,16 @@ fn run(inherited: Inherited) -> Result<()> {
     }
 }
 
+/// Prints what clients know the server by.
+fn print_pin(options: &Options) -> Result<()> {
+    let source = options.certificate()?;
+    if source == CertificateSource::Memory {
+        bail!("a certificate in memory ends with its server, which prints its pin when it starts");
+    }
+    println!("sha256={}", Certificate::load(&source)?.pin);
+    Ok(())
+}
+
 fn in_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the threads of the server cannot be started")?;
@@ -61,10 +74,15 @@ fn in_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
     done
 }
 
-fn open_store(options: &Options) -> Result<Arc<dyn Store>> {
+/// The database, as the classic dialects and as version 3 know it.
+fn open_stores(options: &Options) -> Result<(Arc<dyn Store>, Arc<dyn ModernStore>)> {
+    fn both<S: Store + ModernStore>(store: S) -> (Arc<dyn Store>, Arc<dyn ModernStore>) {
+        let store = Arc::new(store);
+        (store.clone(), store)
+    }
     Ok(match options.database()? {
-        Database::Memory => Arc::new(MemoryStore::new()),
-        Database::Sqlite(path) => Arc::new(open_sqlite(options, &path)?),
+        Database::Memory => both(MemoryStore::new()),
+        Database::Sqlite(path) => both(open_sqlite(options, &path)?),
     })
 }
 

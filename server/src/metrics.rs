@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use messageu_wire::dialect::Deviation;
+use messageu_wire::modern::{self, ErrorCode};
 use messageu_wire::operations::Operation;
 
 /// Counters since the start, which only rise, and a few measures of what is there now.
@@ -17,6 +18,10 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Connections turned away because there were too many.
     pub turned_away: AtomicU64,
+    /// TLS handshakes that succeeded.
+    pub handshakes: AtomicU64,
+    /// TLS handshakes that did not.
+    pub handshakes_failed: AtomicU64,
     /// Bytes that were no request.
     pub rejected: AtomicU64,
     /// Pulls that were not known to have arrived, so that their messages stayed.
@@ -27,6 +32,9 @@ pub struct Metrics {
     refused: Counters<Operation>,
     reasons: Counters<Reason>,
     deviations: Counters<Deviation>,
+    modern_answered: Counters<modern::Operation>,
+    modern_refused: Counters<modern::Operation>,
+    errors: Counters<ErrorCode>,
 }
 
 /// Why a request was refused, as far as it is counted.
@@ -109,6 +117,18 @@ impl Default for Counters<Operation> {
     }
 }
 
+impl Default for Counters<modern::Operation> {
+    fn default() -> Self {
+        Self::of(modern::Operation::ALL.iter().copied())
+    }
+}
+
+impl Default for Counters<ErrorCode> {
+    fn default() -> Self {
+        Self::of(ErrorCode::ALL.iter().copied())
+    }
+}
+
 impl Default for Counters<Reason> {
     fn default() -> Self {
         Self::of(Reason::ALL)
@@ -136,6 +156,30 @@ impl Metrics {
                 self.reasons.count(&reason);
             }
         }
+    }
+
+    /// Counts a request of version 3 by how it ended; one without an operation had a code of none.
+    pub fn count_modern_request(&self, operation: Option<modern::Operation>, refused: Option<ErrorCode>) {
+        match (operation, refused) {
+            (Some(operation), None) => self.modern_answered.count(&operation),
+            (Some(operation), Some(_)) => self.modern_refused.count(&operation),
+            (None, _) => {}
+        }
+        if let Some(error) = refused {
+            self.errors.count(&error);
+        }
+    }
+
+    /// Requests of an operation of version 3, answered and refused.
+    #[must_use]
+    pub fn modern_requests(&self, operation: modern::Operation) -> (u64, u64) {
+        (self.modern_answered.read(&operation), self.modern_refused.read(&operation))
+    }
+
+    /// Requests of version 3 that were refused with an error.
+    #[must_use]
+    pub fn errors(&self, error: ErrorCode) -> u64 {
+        self.errors.read(&error)
     }
 
     /// Counts a wrong size that was let pass.
@@ -167,6 +211,8 @@ impl Metrics {
         tracing::info!(
             connections = of(&self.connections),
             turned_away = of(&self.turned_away),
+            handshakes = of(&self.handshakes),
+            handshakes_failed = of(&self.handshakes_failed),
             rejected = of(&self.rejected),
             not_arrived = of(&self.not_arrived),
             "served"
@@ -175,6 +221,17 @@ impl Metrics {
             let (answered, refused) = self.requests(*operation);
             if answered + refused > 0 {
                 tracing::info!(operation = operation.name(), answered, refused, "served");
+            }
+        }
+        for operation in modern::Operation::ALL {
+            let (answered, refused) = self.modern_requests(*operation);
+            if answered + refused > 0 {
+                tracing::info!(version = 3, operation = operation.name(), answered, refused, "served");
+            }
+        }
+        for error in ErrorCode::ALL {
+            if self.errors(*error) > 0 {
+                tracing::info!(version = 3, error = error.name(), times = self.errors(*error), "refused");
             }
         }
         for reason in Reason::ALL {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::limits::{CHUNKS_IN_FLIGHT, Limits, MOST_FREE_DISK};
 use crate::metrics::Metrics;
+use crate::modern::Modern;
 use crate::store::{Client, Store, StoreError};
 
 /// What all connections share.
@@ -22,6 +23,8 @@ pub struct Relay {
     pub store: Arc<dyn Store>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Version 3, if it is served.
+    pub modern: Option<Arc<Modern>>,
     pub(crate) chunks_in_flight: Semaphore,
     limits: ArcSwap<Limits>,
     pulls: Mutex<HashMap<ClientId, Gate>>,
@@ -37,6 +40,7 @@ impl Relay {
         Self {
             store,
             metrics: Metrics::default(),
+            modern: None,
             chunks_in_flight: Semaphore::new(CHUNKS_IN_FLIGHT),
             limits: ArcSwap::from_pointee(limits),
             pulls: Mutex::default(),

@@ -1,12 +1,16 @@
 //! The server as a service: its sockets, its signals, and what it tells the service manager.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use messageu_server::admin::Admin;
+use messageu_server::limits::Limits;
+use messageu_server::modern::Modern;
+use messageu_server::tls::{Certificate, CertificateSource, Tls};
 use messageu_server::{ListenAddress, Listener, Relay, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -24,6 +28,7 @@ const OTHER_FILES: u64 = 64;
 pub(crate) async fn serve(cli: Cli, inherited: Inherited, log: Option<Arc<LogFile>>) -> Result<()> {
     let options = &cli.options;
     let limits = options.limits()?;
+    let certificate = options.certificate()?;
     raise_file_limit(limits.clients);
     let stops = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let reloads = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
@@ -31,23 +36,23 @@ pub(crate) async fn serve(cli: Cli, inherited: Inherited, log: Option<Arc<LogFil
     let Inherited { listeners, admin } = inherited;
     let listeners = listen(options, listeners)?;
     let admin = listen_for_admin(options, admin).await?;
-    let store = crate::open_store(options)?;
+    let (store, modern) = crate::open_stores(options)?;
     let disk = match options.database()? {
         Database::Memory => None,
         Database::Sqlite(path) => path.parent().map(|parent| Path::new(".").join(parent)),
     };
-    let relay = Arc::new(Relay::new(store, limits, disk));
+    let mut relay = Relay::new(store, limits, disk);
+    if listeners.iter().any(|listener| listener.serves().modern()) {
+        let tls = Tls::new(Certificate::load_or_make(&certificate)?);
+        relay.modern = Some(Arc::new(Modern::new(tls, modern, options.registration()?)));
+    }
+    let relay = Arc::new(relay);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), database = %options.database()?, "serving");
-    for listener in &listeners {
-        println!("ready {}", listener.local_address()?);
-    }
-    if let Some(admin) = &admin {
-        println!("admin {}", admin.local_address()?);
-    }
-    std::io::stdout().flush()?;
+    say_where(&listeners, admin.as_ref(), &relay)?;
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(stops, shutdown.clone()));
-    tokio::spawn(reload_on_signal(reloads, cli, Arc::clone(&relay), log));
+    let own = options.own_certificate()?;
+    tokio::spawn(reload_on_signal(reloads, cli, own, Arc::clone(&relay), log));
     tokio::spawn(report_to_manager(Arc::clone(&relay)));
     if let Some(admin) = admin {
         tokio::spawn(admin.serve(Arc::clone(&relay), listeners.len(), shutdown.clone()));
@@ -57,19 +62,36 @@ pub(crate) async fn serve(cli: Cli, inherited: Inherited, log: Option<Arc<LogFil
     Ok(())
 }
 
+/// Says on standard output where the server listens, and what it is known by. In one piece: whoever starts a server may read
+/// no more than the first lines.
+fn say_where(listeners: &[Listener], admin: Option<&Admin>, relay: &Relay) -> Result<()> {
+    let mut text = String::new();
+    for listener in listeners {
+        writeln!(text, "ready {}", listener.local_address()?)?;
+    }
+    if let Some(admin) = admin {
+        writeln!(text, "admin {}", admin.local_address()?)?;
+    }
+    if let Some(modern) = &relay.modern {
+        writeln!(text, "pin sha256={}", modern.tls.pin())?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
 /// The sockets that were passed on, and those that the options ask for beside them.
 fn listen(options: &Options, inherited: Vec<(std::net::TcpListener, String)>) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    let mut passed_on = Vec::new();
     for (socket, pin) in inherited {
         let separator = if pin.is_empty() { "" } else { "," };
         let address: ListenAddress = format!("{}{separator}{pin}", sockets::address(&socket)?)
             .parse()
             .context("FileDescriptorName= of a socket that the service manager passed on is not right")?;
-        listeners.push(Listener::adopt(socket, address.pin)?);
-        passed_on.push(address);
+        listeners.push(Listener::adopt(socket, options.guard(address)?)?);
     }
-    for address in options.listen(&passed_on)? {
+    for address in options.listen(!listeners.is_empty())? {
+        let address = options.guard(address)?;
         let listener = Listener::bind(address).with_context(|| {
             format!(
                 "cannot listen on {address} (another server there? choose another with --listen or --port)"
@@ -131,10 +153,12 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), shutdo
     std::process::exit(1);
 }
 
-/// SIGHUP opens the log file again and takes the limits from the configuration file; SIGUSR1 does only the first.
+/// SIGHUP opens the log file again, takes the limits from the configuration file and reads the certificate again; SIGUSR1
+/// does only the first.
 async fn reload_on_signal(
     (mut hangup, mut user): (Signal, Signal),
     mut cli: Cli,
+    own: CertificateSource,
     relay: Arc<Relay>,
     log: Option<Arc<LogFile>>,
 ) {
@@ -152,15 +176,54 @@ async fn reload_on_signal(
             let now = NotifyState::monotonic_usec_now().ok();
             tell_manager(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
             reload_limits(&mut cli, &relay);
+            reload_certificate(&cli.options, own.clone(), &relay);
             tell_manager(&[NotifyState::Ready]);
+        }
+    }
+}
+
+/// Options, if what can be taken from them at a reload is right.
+fn checked(options: Options) -> Result<(Options, Limits)> {
+    options.certificate()?;
+    let limits = options.limits()?;
+    Ok((options, limits))
+}
+
+/// Serves new connections with the certificate as it is now, which may have been renewed. If anything about it is wrong, the
+/// old one stays.
+fn reload_certificate(options: &Options, own: CertificateSource, relay: &Relay) {
+    let Some(modern) = &relay.modern else { return };
+    let source = match options.certificate() {
+        Ok(given @ CertificateSource::Given { .. }) => given,
+        _ => own,
+    };
+    if source == CertificateSource::Memory {
+        return;
+    }
+    match Certificate::load(&source) {
+        Ok(certificate) => {
+            let before = modern.tls.pin();
+            if modern.tls.replace(certificate) {
+                tracing::info!(pin = format!("sha256={}", modern.tls.pin()), "another certificate");
+            }
+            if modern.tls.pin() != before {
+                tracing::warn!(
+                    before = format!("sha256={before}"),
+                    "the server is known by another key now: clients that know it by the one before will refuse it"
+                );
+            }
+        }
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::error!(error, "the certificate cannot be read again: the one before stays");
         }
     }
 }
 
 /// Takes what can be changed from the configuration file as it is now. If anything in it is wrong, nothing changes.
 fn reload_limits(cli: &mut Cli, relay: &Relay) {
-    let (options, limits) = match cli.read_again().and_then(|options| Ok((options.limits()?, options))) {
-        Ok((limits, options)) => (options, limits),
+    let (options, limits) = match cli.read_again().and_then(checked) {
+        Ok(read) => read,
         Err(error) => {
             tracing::error!(
                 error = format!("{error:#}"),

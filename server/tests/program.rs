@@ -65,7 +65,7 @@ fn free_port() -> String {
 #[test]
 fn the_classic_dialects_are_not_served_beyond_loopback_unless_that_is_said() {
     let directory = tempfile::tempdir().unwrap();
-    for address in ["0.0.0.0:0", "[::]:0"] {
+    for address in ["0.0.0.0:0,only=classic", "[::]:0,family=B"] {
         let complaint = complaint(directory.path(), &["--listen", address]);
         assert!(
             complaint.contains("not a loopback address") && complaint.contains("--legacy"),
@@ -73,7 +73,7 @@ fn the_classic_dialects_are_not_served_beyond_loopback_unless_that_is_said() {
         );
         assert!(ready_line(directory.path(), &["--listen", address, "--legacy"], &[]).starts_with("ready "));
     }
-    let unwilling = complaint(directory.path(), &["--listen", "0.0.0.0:0", "--legacy", "false"]);
+    let unwilling = complaint(directory.path(), &["--listen", "0.0.0.0:0,only=classic", "--legacy", "false"]);
     assert!(unwilling.contains("--legacy"), "{unwilling}");
 }
 
@@ -231,7 +231,7 @@ fn every_option_is_in_the_manual_in_the_completions_and_in_the_readme() {
         assert!(completions.contains(&format!("--{option}")), "{option} is not completed");
         assert!(server.contains(&format!("`--{option}")), "{option} is not in README.md");
     }
-    for command in ["import", "backup", "restore", "verify-backup"] {
+    for command in ["import", "backup", "restore", "verify-backup", "pin"] {
         let section = format!(".SH MESSAGEU-SERVER {}", command.to_uppercase());
         assert!(manual.contains(&section), "{command} has no section");
         assert!(completions.contains(command) && server.contains(command), "{command}");

@@ -135,7 +135,7 @@ fn sockets_beyond_loopback_are_not_served_unless_that_is_said() {
     let data = tempfile::tempdir().unwrap();
     let bind = |address: &str| TcpListener::bind(address).unwrap();
     for (addresses, names) in
-        [(["0.0.0.0:0", "127.0.0.1:0"], "x:y"), (["127.0.0.1:0", "0.0.0.0:0"], "x:admin")]
+        [(["0.0.0.0:0", "127.0.0.1:0"], "only=classic:y"), (["127.0.0.1:0", "0.0.0.0:0"], "x:admin")]
     {
         let sockets = addresses.map(bind);
         let output = with_sockets(data.path(), sockets, names, &[]).wait_with_output().unwrap();

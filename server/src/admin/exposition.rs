@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use messageu_wire::dialect::Deviation;
 use messageu_wire::fields::ClientId;
+use messageu_wire::modern::{self, ErrorCode};
 use messageu_wire::operations::Operation;
 
 use super::process::{Measures, Process};
@@ -22,6 +23,7 @@ pub(super) async fn render(relay: &Relay, process: &Process) -> String {
     page.metric("messageu_build_info", Kind::Gauge, "The version that is running.");
     page.labelled(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     connections(&mut page, relay);
+    handshakes(&mut page, relay);
     requests(&mut page, relay);
     // A store that fails to say is one that /readyz tells of.
     if let Ok(roster) = relay.store.roster(ClientId::NOBODY).await {
@@ -53,6 +55,14 @@ fn connections(page: &mut Page, relay: &Relay) {
     );
 }
 
+fn handshakes(page: &mut Page, relay: &Relay) {
+    let metrics = &relay.metrics;
+    page.metric("messageu_tls_handshakes_total", Kind::Counter, "TLS handshakes, by how they ended.");
+    for (outcome, count) in [("succeeded", &metrics.handshakes), ("failed", &metrics.handshakes_failed)] {
+        page.labelled(&[("outcome", outcome)], of(count));
+    }
+}
+
 fn requests(page: &mut Page, relay: &Relay) {
     let metrics = &relay.metrics;
     page.metric("messageu_requests_total", Kind::Counter, "Requests, by operation and by how they ended.");
@@ -65,6 +75,25 @@ fn requests(page: &mut Page, relay: &Relay) {
     page.metric("messageu_refusals_total", Kind::Counter, "Requests that were refused, by the reason.");
     for reason in Reason::ALL {
         page.labelled(&[("reason", reason.name())], metrics.refusals(reason));
+    }
+    page.metric(
+        "messageu_modern_requests_total",
+        Kind::Counter,
+        "Requests of version 3, by operation and by how they ended.",
+    );
+    for operation in modern::Operation::ALL {
+        let (answered, refused) = metrics.modern_requests(*operation);
+        for (outcome, count) in [("answered", answered), ("refused", refused)] {
+            page.labelled(&[("operation", operation.name()), ("outcome", outcome)], count);
+        }
+    }
+    page.metric(
+        "messageu_modern_refusals_total",
+        Kind::Counter,
+        "Requests of version 3 that were refused, by the error.",
+    );
+    for error in ErrorCode::ALL {
+        page.labelled(&[("error", error.name().unwrap_or_default())], metrics.errors(*error));
     }
     page.counter("messageu_rejected_total", "Bytes that came and were no request.", of(&metrics.rejected));
     page.metric("messageu_deviations_total", Kind::Counter, "Wrong sizes that were let pass, by their kind.");

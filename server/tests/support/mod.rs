@@ -3,6 +3,8 @@
 pub(crate) mod admin;
 pub(crate) mod disk;
 pub(crate) mod ledger;
+pub(crate) mod modern;
+pub(crate) mod tls;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -23,6 +25,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens, in the order in which it says so: that of `--listen`, and then that of `--admin`.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// What it says that it is known by, if it serves version 3.
+    pub(crate) pin: Option<String>,
 }
 
 impl Server {
@@ -45,6 +49,12 @@ impl Server {
             .map(|_| lines.next().expect("the server stopped early").unwrap())
             .map(|line| line.split_once(' ').unwrap().1.parse().unwrap())
             .collect();
+        let classic =
+            |listen: &&str| ["only=classic", "family=", "profile="].iter().any(|pin| listen.contains(pin));
+        if !listen.iter().all(classic) {
+            let line = lines.next().expect("the server stopped early").unwrap();
+            server.pin = Some(line.strip_prefix("pin ").unwrap().to_owned());
+        }
         server
     }
 
@@ -59,7 +69,7 @@ impl Server {
         for address in listen {
             command.args(["--listen", address]);
         }
-        Self { child: command.spawn().unwrap(), addresses: Vec::new() }
+        Self { child: command.spawn().unwrap(), addresses: Vec::new(), pin: None }
     }
 
     /// Its process id.

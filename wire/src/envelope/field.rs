@@ -72,7 +72,46 @@ bytes_fields! {
     Digest: 32;
 }
 
+impl RsaPublicKey {
+    /// All before the modulus: SEQUENCE, rsaEncryption, BIT STRING, SEQUENCE, and the modulus' INTEGER header and sign byte.
+    const PREFIX: [u8; 33] = [
+        0x30, 0x82, 0x01, 0xa2, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+        0x05, 0x00, 0x03, 0x82, 0x01, 0x8f, 0x00, 0x30, 0x82, 0x01, 0x8a, 0x02, 0x82, 0x01, 0x81, 0x00,
+    ];
+    /// All behind it: the exponent 65537 as an INTEGER.
+    const SUFFIX: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
+
+    /// The key of this modulus, big-endian, and of the exponent 65537.
+    #[must_use]
+    pub fn of_modulus(modulus: &[u8; RSA_BLOCK_SIZE]) -> Self {
+        let mut key = [0; RSA_PUBLIC_KEY_SIZE];
+        let bytes = Self::PREFIX.iter().chain(modulus).chain(&Self::SUFFIX);
+        for (to, from) in key.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self(key)
+    }
+
+    /// The modulus, big-endian; `None` for anything but the one spelling of a key of 3,072 bits with the exponent 65537.
+    #[must_use]
+    pub fn modulus(&self) -> Option<&[u8; RSA_BLOCK_SIZE]> {
+        let (modulus, suffix) = self.0.strip_prefix(&Self::PREFIX)?.split_first_chunk::<RSA_BLOCK_SIZE>()?;
+        let [first, .., last] = modulus;
+        (suffix == Self::SUFFIX && first & 0x80 != 0 && last & 1 != 0).then_some(modulus)
+    }
+
+    /// The part that is the RSAPublicKey of PKCS #1 (RFC 8017, A.1.1).
+    #[must_use]
+    pub fn pkcs1(&self) -> &[u8] {
+        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, key @ ..] = &self.0;
+        key
+    }
+}
+
 impl Fingerprint {
+    /// What stands before the public key where its fingerprint is taken.
+    pub const CONTEXT: &[u8] = b"MU3-ID\0";
+
     /// The client id of this identity: the first 16 bytes as a UUID of version 8 and of the RFC's variant.
     #[must_use]
     pub fn client_id(&self) -> ClientId {

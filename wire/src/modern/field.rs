@@ -145,6 +145,17 @@ impl RegistrationCode {
         digits.map(Self).ok_or(FieldError::RegistrationCode)
     }
 
+    /// The last 6 decimal digits of a number.
+    #[must_use]
+    pub fn of_number(number: u32) -> Self {
+        let (mut digits, mut rest) = ([b'0'; CODE_DIGITS], number);
+        for digit in digits.iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        Self(digits)
+    }
+
     /// The digits, in ASCII.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; CODE_DIGITS] {
@@ -296,6 +307,8 @@ pub struct ServerFlags(pub u16);
 impl ServerFlags {
     /// Bit 0: a registration needs a phone number, and a code that is sent to it.
     pub const CODE: Self = Self(1);
+    /// Bit 1: somebody else claims the asker's phone number. Said on a connection alone that is authenticated.
+    pub const PHONE_CLAIMED: Self = Self(2);
 
     /// Whether all bits of another are set here.
     #[must_use]
