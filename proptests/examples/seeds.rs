@@ -16,7 +16,10 @@ use messageu_proptests::answer::{Answer, hear_answer};
 use messageu_proptests::everything;
 use messageu_proptests::hearing::Listener;
 use messageu_proptests::modern;
-use messageu_proptests::property::{key_pair_der, true_database};
+use messageu_proptests::property::{
+    key_pair_der, stored_session, true_bundle, true_database, true_inits, true_manifest, true_msgs,
+    true_offer,
+};
 use messageu_wire::dialect::{Dialect, Family, Pin, RecognisedBy};
 use messageu_wire::fields::{ClientId, Name};
 use messageu_wire::modern as modern_wire;
@@ -101,6 +104,10 @@ fn main() {
             encode_response(Tag(1), &Ok(modern::response_from(operation, bytes).unwrap()))
         }),
     );
+    for (target, seeds) in end_to_end() {
+        write(&fuzz.join("corpus").join(target), &seeds);
+        dictionary(target, words(END_TO_END_WORDS));
+    }
     let modern_words = |code: fn(&modern_wire::Operation) -> u16| {
         let mut codes: BTreeSet<u16> = modern_wire::Operation::ALL.iter().map(code).collect();
         codes.insert(REFUSAL_CODE);
@@ -111,6 +118,61 @@ fn main() {
     dictionary("parse_modern_response", modern_words(|operation| operation.codes().response));
     dictionary("server_session", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
     dictionary("modern_store", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
+}
+
+/// What envelopes, bundles and manifests have where a decision is made.
+const END_TO_END_WORDS: &[&[u8]] = &[
+    b"MU3\x01\x01\x01\0\0",
+    b"MU3\x01\x01\x02\0\0",
+    b"MU3\x01\x01\x03\0\0",
+    b"\x01\x03",
+    b"\0\0\0\x80",
+    b"\xe8\x03\0\0",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\x30\x82\x01\xa2\x30\x0d",
+    b"\x02\x03\x01\0\x01",
+    b"..",
+    b"/",
+    b"\xe2\x80\xae",
+    &[0; 32],
+];
+
+/// What users of version 3 send each other, behind the byte that has the target take it for that; and bytes that make
+/// what a target makes.
+fn end_to_end() -> [(&'static str, BTreeMap<String, Vec<u8>>); 6] {
+    let any: Vec<u8> = (0..=250).cycle().take(300).collect();
+    let behind = |choices: &[u8], bytes: &[u8]| [choices, bytes].concat();
+    let seeds = |true_ones: Vec<Vec<u8>>, choices: &[&[u8]]| {
+        let came = true_ones.iter().enumerate();
+        let came = came.map(|(at, bytes)| (format!("true-{at}"), behind(&[0], bytes)));
+        let made = choices.iter().map(|choice| (format!("made-{}", choice[0]), behind(choice, &any)));
+        came.chain(made).collect::<BTreeMap<_, _>>()
+    };
+    // What everybody says in a few rounds; what is late, lost, repeated and stolen; much at once.
+    let rounds = [[0, 0], [11, 0], [1, 0], [10, 0]].repeat(6).concat();
+    let late =
+        [[0, 2], [0, 2], [19, 0], [17, 90], [29, 1], [1, 1], [10, 0], [0, 1], [11, 0], [23, 9], [20, 128]];
+    let burst = [[8, 3], [19, 0], [8, 2], [19, 0], [13, 0], [26, 35], [29, 200], [31, 0]];
+    let talks = [("rounds", rounds), ("late", late.concat()), ("burst", burst.concat())];
+    let talks = talks.map(|(name, steps)| (name.to_owned(), behind(&[0], &steps)));
+    let stored = ("stored".to_owned(), behind(&[0xf0], &stored_session()));
+    let transfer: Vec<u8> =
+        [[0, 0, 0, 0], [3, 5, 9, 0], [6, 0, 0, 0], [1, 1, 0, 0], [5, 2, 0, 0], [2, 2, 0, 0]].concat();
+    let mut files = seeds(vec![true_manifest()], &[&[96], &[97, 1]]);
+    files.insert("transfer".to_owned(), behind(&[224], &transfer));
+    files.insert(
+        "transfer-of-something-else".to_owned(),
+        behind(&[224], &[[4, 0, 1, 0], [0, 1, 0, 0]].concat()),
+    );
+    [
+        ("bundle", seeds(vec![true_bundle()], &[&[64], &[160]])),
+        ("open_init", seeds(true_inits().map(<[u8]>::to_vec).collect(), &[&[64], &[128], &[192]])),
+        ("open_msg", seeds(true_msgs().to_vec(), &[&[64], &[128, 0], &[129, 100], &[248, 0], &[252]])),
+        ("open_offer", seeds(vec![true_offer().to_vec()], &[&[64], &[160]])),
+        ("ratchet", talks.into_iter().chain([stored]).collect()),
+        ("file_stream", files),
+    ]
 }
 
 /// A frame of each operation of version 3, as it stands and as bytes that make it.

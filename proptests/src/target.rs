@@ -9,8 +9,9 @@ use messageu_wire::modern::frame::{RequestReader, ResponseReader};
 use crate::everything;
 use crate::hearing::Listener;
 use crate::property::{
-    End, check_any_envelope, check_any_frames, check_any_import, check_any_key_file,
-    check_any_modern_session, check_any_session, check_any_stream, check_frame_bytes, check_request_bytes,
+    End, check_any_bundle, check_any_envelope, check_any_file, check_any_frames, check_any_import,
+    check_any_init, check_any_key_file, check_any_modern_session, check_any_msg, check_any_offer,
+    check_any_ratchet, check_any_session, check_any_stream, check_frame_bytes, check_request_bytes,
     check_response_bytes,
 };
 use crate::unstructured::choose;
@@ -52,6 +53,12 @@ pub const ALL: &[Target] = &[
     PARSE_MODERN_REQUEST,
     PARSE_MODERN_RESPONSE,
     MODERN_STORE,
+    BUNDLE,
+    OPEN_INIT,
+    OPEN_MSG,
+    OPEN_OFFER,
+    RATCHET,
+    FILE_STREAM,
 ];
 
 /// Any bytes, to a server; the last byte chooses what it is pinned to or remembers.
@@ -158,6 +165,56 @@ pub const MODERN_STORE: Target = Target {
     name: "modern_store",
     property: |input| whole(check_any_modern_session(&mut Unstructured::new(input))),
     memory: 64 << 20,
+    memory_a_byte: 32,
+};
+
+/// Key bundles: any bytes, a true one changed, and any content that its owner signs.
+pub const BUNDLE: Target = Target {
+    name: "bundle",
+    property: |input| whole(check_any_bundle(&mut Unstructured::new(input))),
+    memory: 256 << 10,
+    memory_a_byte: 16,
+};
+
+/// INITs: any bytes, true ones changed, and such whose sender block or message was changed before it was sealed.
+pub const OPEN_INIT: Target = Target {
+    name: "open_init",
+    property: |input| whole(check_any_init(&mut Unstructured::new(input))),
+    memory: 512 << 10,
+    memory_a_byte: 16,
+};
+
+/// MSGs of one session: any bytes, true ones changed, and any plaintext under the right key. A thousand keys may be
+/// skipped for one.
+pub const OPEN_MSG: Target = Target {
+    name: "open_msg",
+    property: |input| whole(check_any_msg(&mut Unstructured::new(input))),
+    memory: 1 << 20,
+    memory_a_byte: 32,
+};
+
+/// OFFERs: any bytes, a true one changed, and any content that its sender signs.
+pub const OPEN_OFFER: Target = Target {
+    name: "open_offer",
+    property: |input| whole(check_any_offer(&mut Unstructured::new(input))),
+    memory: 256 << 10,
+    memory_a_byte: 16,
+};
+
+/// A session between two over a network that drops, reorders, repeats and damages, with a thief, beside a model. Its
+/// messages, three thousand at most, are kept; so are two thousand keys a side and a thief.
+pub const RATCHET: Target = Target {
+    name: "ratchet",
+    property: |input| whole(check_any_ratchet(&mut Unstructured::new(input))),
+    memory: 8 << 20,
+    memory_a_byte: 32,
+};
+
+/// Files: any manifest, small files changed, and transfers of three chunks.
+pub const FILE_STREAM: Target = Target {
+    name: "file_stream",
+    property: |input| whole(check_any_file(&mut Unstructured::new(input))),
+    memory: 4 << 20,
     memory_a_byte: 32,
 };
 

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use messageu_proptests::target::{
-    ALL, CLASSIC_IMPORT, FRAME_READER, KEY_FILES, MODERN_STORE, OPEN_ENVELOPE, PARSE_MODERN_REQUEST,
-    PARSE_MODERN_RESPONSE, PARSE_REQUEST, PARSE_RESPONSE, SERVER_SESSION, Target,
+    ALL, BUNDLE, CLASSIC_IMPORT, FILE_STREAM, FRAME_READER, KEY_FILES, MODERN_STORE, OPEN_ENVELOPE,
+    OPEN_INIT, OPEN_MSG, OPEN_OFFER, PARSE_MODERN_REQUEST, PARSE_MODERN_RESPONSE, PARSE_REQUEST,
+    PARSE_RESPONSE, RATCHET, SERVER_SESSION, Target,
 };
 
 /// One target at a time, since the allocator counts for all threads together.
@@ -90,6 +91,36 @@ fn parse_modern_response() {
 #[test]
 fn modern_store() {
     try_all(&MODERN_STORE);
+}
+
+#[test]
+fn bundle() {
+    try_all(&BUNDLE);
+}
+
+#[test]
+fn open_init() {
+    try_all(&OPEN_INIT);
+}
+
+#[test]
+fn open_msg() {
+    try_all(&OPEN_MSG);
+}
+
+#[test]
+fn open_offer() {
+    try_all(&OPEN_OFFER);
+}
+
+#[test]
+fn ratchet() {
+    try_all(&RATCHET);
+}
+
+#[test]
+fn file_stream() {
+    try_all(&FILE_STREAM);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The properties: each takes bytes or values, and panics where what it names does not hold.
 
 mod damage;
+mod end_to_end;
 mod envelope;
 mod field;
 mod identity_file;
@@ -17,6 +18,10 @@ mod stream;
 pub use damage::{
     check_request_changes, check_request_cut_in_two, check_request_extension, check_response_changes,
     check_response_cut_in_two, check_response_extension,
+};
+pub use end_to_end::{
+    check_any_bundle, check_any_file, check_any_init, check_any_msg, check_any_offer, check_any_ratchet,
+    stored_session, true_bundle, true_inits, true_manifest, true_msgs, true_offer,
 };
 pub use envelope::{check_any_envelope, key_pair_der};
 pub use field::{check_client_id, check_id_text, check_name, check_name_field};
