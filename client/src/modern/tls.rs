@@ -201,10 +201,19 @@ fn why_not(reason: &CertificateError) -> &'static str {
 
 fn wrong_server(address: &Address, why: &str) -> Error {
     let place = address.place();
-    Error::new(ErrorKind::WrongServer, format!("{place} is not the server that it should be: {why}")).hint(
-        "somebody may be between you and it. If its owner says that its key is new, give the new pin with its address; \
-         nothing was sent",
-    )
+    let wrong =
+        Error::new(ErrorKind::WrongServer, format!("{place} is not the server that it should be: {why}"));
+    wrong.hint(match address.pin() {
+        Some(_) => {
+            "somebody may be between you and it. If its owner says that its key is new, give the new pin with its address; \
+             nothing was sent"
+                .to_owned()
+        }
+        None => format!(
+            "a server that made its certificate itself is known by its pin, which `messageu-server pin` shows: give \
+             {place}#sha256=... as its owner tells you; nothing was sent"
+        ),
+    })
 }
 
 fn other_protocol(address: &Address) -> Error {

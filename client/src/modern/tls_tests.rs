@@ -186,7 +186,7 @@ async fn without_a_pin_a_servers_own_certificate_is_not_taken() {
     let error = met.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongServer);
     assert!(error.to_string().contains("nobody whom this system trusts"), "{error}");
-    assert!(error.hint_text().unwrap().contains("give the new pin"));
+    assert!(error.hint_text().unwrap().contains("messageu-server pin"));
 }
 
 #[tokio::test]
