@@ -1,4 +1,5 @@
-//! What is kept for how long: messages that nobody takes, and clients that do not come back, if a limit says so.
+//! What is kept for how long: messages that nobody takes, and clients that do not come back, if a limit says so; and what
+//! has its time in version 3, whether that is served or not.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Relay;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
+use crate::store::modern::ModernError;
 
 /// How often it is looked, and how exactly the age of a message is known.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -28,8 +30,12 @@ pub(crate) async fn run(relay: Arc<Relay>, shutdown: CancellationToken) {
     let (at_start, began) = (SystemTime::now(), Instant::now());
     loop {
         let round = async {
-            if let Err(error) = look(&relay, at_start + began.elapsed()).await {
+            let now = at_start + began.elapsed();
+            if let Err(error) = look(&relay, now).await {
                 tracing::warn!(%error, "what is too old could not be dropped; trying again in an hour");
+            }
+            if let Err(error) = look_at_modern(&relay, now).await {
+                tracing::warn!(%error, "what is too old of version 3 could not be dropped; trying again in an hour");
             }
             tokio::time::sleep(EVERY).await;
         };
@@ -60,6 +66,13 @@ async fn look(relay: &Relay, now: SystemTime) -> Result<(), StoreError> {
             tracing::info!(clients, "dropped clients that had not come back (--keep-clients)");
         }
     }
+    Ok(())
+}
+
+/// Drops what has had its time in version 3, a part after the other, so that others have their turns.
+async fn look_at_modern(relay: &Relay, now: SystemTime) -> Result<(), ModernError> {
+    let Some(store) = relay.store.modern() else { return Ok(()) };
+    while store.drop_expired(relay.limits().mail_lifetime, now).await? {}
     Ok(())
 }
 

@@ -13,8 +13,18 @@
 mod support;
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use messageu_server::store::Store as _;
+use messageu_server::store::modern::{MailLifetime, MailLimits, ModernStore as _, NewAccount, NewEnvelope};
+use messageu_server::store::sqlite::SqliteStore;
 use messageu_wire::dialect::{Dialect, Family};
+use messageu_wire::envelope::bundle::{Bundle, BundleContent, MIN_DIALECT};
+use messageu_wire::envelope::field::{
+    DhPublicKey, EnvelopeId, Epoch, Fingerprint, PrekeyId, RsaPublicKey, Signature, UnixSeconds, WrapId,
+};
+use messageu_wire::envelope::{EnvelopeKind, Suite};
+use messageu_wire::fields::Name;
 use messageu_wire::message::MessageType;
 use support::admin::Site;
 use support::{Answer, Peer, Server, rows, until};
@@ -81,6 +91,53 @@ fn messages_that_wait_for_too_long_are_dropped_and_counted_and_younger_ones_stay
     let mail: Vec<Vec<u8>> = alice.pull().into_iter().map(|(_, content)| content).collect();
     assert_eq!(mail, [b"young"]);
     until("the end of their chunks", || rows(data.path()) == 0);
+}
+
+#[test]
+fn mail_of_version_3_has_its_time_whatever_is_said_of_the_classic_one() {
+    let data = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let path = data.path().join("messageu.db");
+    let day = Duration::from_secs(24 * 60 * 60);
+    let ago = |days| SystemTime::now() - day * days;
+    let key = RsaPublicKey([1; 422]);
+    let content = BundleContent {
+        suite: Suite::ONE,
+        min_dialect: MIN_DIALECT,
+        epoch: Epoch(1),
+        issued: UnixSeconds(1),
+        expires: UnixSeconds(2),
+        prekey_id: PrekeyId(1),
+        prekey: DhPublicKey([1; 32]),
+        wrap_id: WrapId(1),
+        wrap_key: key,
+        identity: key,
+    };
+    let anna = NewAccount {
+        fingerprint: Fingerprint([1; 32]),
+        name: Name::new("Anna").unwrap(),
+        phone: None,
+        bundle: Bundle { content, signature: Signature([1; 384]) },
+    };
+    runtime.block_on(async {
+        let store = SqliteStore::open(&path).unwrap();
+        let id = anna.id();
+        store.register_account(anna, ago(50)).await.unwrap();
+        for (number, days) in [(1, 40), (2, 20)] {
+            let envelope = vec![number; 10_000].into();
+            let (message_id, kind) = (EnvelopeId([number; 16]), EnvelopeKind::MSG);
+            let envelope = NewEnvelope { to: id, from: id, message_id, kind, envelope };
+            store.enqueue_envelope(envelope, MailLimits::default(), ago(days)).await.unwrap();
+            // Noted each hour, when a server runs.
+            while store.drop_expired(MailLifetime::default(), ago(days - 1)).await.unwrap() {}
+        }
+        store.close().await;
+    });
+    let (_server, site) = start(data.path(), &[]);
+    let expired = || site.measures()["messageu_modern_total{what=\"envelope\",fate=\"expired\"}"];
+    until("the end of the old", || expired() == 1.0);
+    assert_eq!(site.measures()["messageu_modern_waiting{what=\"envelope\"}"], 1.0);
+    assert_eq!(site.measures()["messageu_modern_accounts"], 1.0);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use messageu_wire::fields::{CLIENT_ID_SIZE, ClientId, Name};
 use messageu_wire::message::MessageType;
 
 use self::modern::ModernMemory;
+use super::modern::ModernStore;
 use super::{
     Amount, CHUNK_SIZE, Client, Content, ImportRow, Imported, Movement, NewMessage, Pending, QueueLimits,
     RosterEntry, RosterExtent, Sequence, Store, StoreError, StoreMetrics, UploadId, chunk_size, from_unix,
@@ -212,6 +213,10 @@ impl Store for MemoryStore {
         let is_away = |record: &&Record| record.last_seen.is_some_and(|last| seen.contains(&last));
         let away = state.clients.values().filter(is_away);
         Ok(away.take(limit).map(|record| record.client.id).collect())
+    }
+
+    fn modern(&self) -> Option<&dyn ModernStore> {
+        Some(self)
     }
 
     fn metrics(&self) -> &StoreMetrics {

@@ -15,6 +15,8 @@ use messageu_wire::fields::{ClientId, Name, PublicKey};
 use messageu_wire::message::MessageType;
 use thiserror::Error;
 
+use self::modern::ModernStore;
+
 pub use self::metrics::{Amount, Flow, Histogram, Movement, StoreMetrics, Tally};
 
 /// Largest content that is kept and handed out in one piece, and the size of the pieces of any larger one, in bytes.
@@ -356,6 +358,11 @@ pub trait Store: Send + Sync + 'static {
         before: SystemTime,
         limit: usize,
     ) -> Result<Vec<ClientId>, StoreError>;
+
+    /// What it keeps of version 3, if it does.
+    fn modern(&self) -> Option<&dyn ModernStore> {
+        None
+    }
 
     /// What came and went, and what waits.
     fn metrics(&self) -> &StoreMetrics;

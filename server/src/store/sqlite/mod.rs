@@ -29,6 +29,7 @@ use self::modern::ModernShared;
 use self::reader::Readers;
 use self::tail::{Place, Source, Tail};
 use self::writer::Writer;
+use super::modern::ModernStore;
 use super::{
     Client, Content, DiskUse, ImportRow, Imported, NewMessage, Pending, QueueLimits, RosterEntry,
     RosterExtent, Sequence, Store, StoreError, StoreMetrics, UploadId, from_unix, to_unix,
@@ -336,6 +337,10 @@ impl Store for SqliteStore {
             Ok(expiry::clients_last_seen_between(connection, earliest, before, limit)?)
         };
         self.readers.read(find).await
+    }
+
+    fn modern(&self) -> Option<&dyn ModernStore> {
+        Some(self)
     }
 
     fn metrics(&self) -> &StoreMetrics {
