@@ -263,7 +263,7 @@ impl<T: Transport> Connection<T> {
             match read {
                 Ok(0) => {
                     if let Some(delivery) = self.delivery.take() {
-                        delivery.stream_ended(&self.stream, &self.relay).await;
+                        self.in_flight.beside(delivery.stream_ended(&self.stream, &self.relay)).await;
                     }
                     return Ok(Read::Ended);
                 }
@@ -271,7 +271,8 @@ impl<T: Transport> Connection<T> {
                     if self.reader.is_inside_request() {
                         self.run_clock(bytes);
                         if let Some(delivery) = self.delivery.take() {
-                            self.delivery = delivery.asked_for_more(&self.relay).await;
+                            let asked = delivery.asked_for_more(&self.relay);
+                            self.delivery = self.in_flight.beside(asked).await;
                         }
                     }
                     return Ok(Read::Bytes);
@@ -299,7 +300,7 @@ impl<T: Transport> Connection<T> {
 
     async fn take_silence_as_verdict(&mut self) -> Result<(), End> {
         if let Some(delivery) = self.delivery.take() {
-            self.delivery = delivery.silent(&self.stream, &self.relay).await?;
+            self.delivery = self.in_flight.beside(delivery.silent(&self.stream, &self.relay)).await?;
         }
         Ok(())
     }
@@ -318,7 +319,7 @@ impl<T: Transport> Connection<T> {
         let known = self.asker.as_mut().filter(|known| known.id == client_id);
         let mut client = known.as_ref().and_then(|known| known.client.clone());
         if let Some(client) = &mut client {
-            self.relay.learn_profile(client, dialect.profile).await;
+            self.in_flight.beside(self.relay.learn_profile(client, dialect.profile)).await;
             self.served = true;
             self.relay.touch(client.id);
         }
@@ -424,7 +425,7 @@ impl<T: Transport> Connection<T> {
             Ok(upload) => upload,
             Err(error) => return self.refuse_content(error.into()).await.map(Err),
         };
-        while let Some(piece) = self.next_content().await? {
+        while let Some(piece) = upload.chunks.beside(self.next_content()).await? {
             if let Err(error) = upload.append(piece).await {
                 return self.refuse_content(error.into()).await.map(Err);
             }
@@ -606,7 +607,7 @@ impl<T: Transport> Connection<T> {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         for piece in bytes.chunks(WRITE_SIZE) {
             let time = self.relay.limits().time_for(u64::try_from(piece.len()).unwrap_or(0));
-            match timeout(time, self.stream.write_all(piece)).await {
+            match self.in_flight.beside(timeout(time, self.stream.write_all(piece))).await {
                 Ok(written) => written?,
                 Err(_) => return Err(End::Broken("takes its answer too slowly".into())),
             }
@@ -722,10 +723,13 @@ impl<'a> Upload<'a> {
             self.chunks.next().await?;
         }
         let id = self.id.ok_or(StoreError::NoSuchContent)?;
-        let (relay, chunk) = (Arc::clone(self.relay), self.chunk.split().freeze());
+        let store = Arc::clone(&self.relay.store);
+        let permit = self.chunks.beside(Arc::clone(&self.relay.chunks_in_flight).acquire_owned()).await;
+        let chunk = self.chunk.split().freeze();
         let append = async move {
-            let _permit = relay.chunks_in_flight.acquire().await;
-            relay.store.append_chunk(id, chunk).await
+            let appended = store.append_chunk(id, chunk).await;
+            drop(permit);
+            appended
         };
         self.chunks.begin(append).await;
         Ok(())

@@ -59,6 +59,11 @@ impl InFlight {
         self.sends.push(Done { sender, bytes: 0, result: Err(refusal) });
     }
 
+    /// Does something else, and lets the sends go on meanwhile.
+    pub(crate) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+        self.sends.beside(other).await
+    }
+
     /// Waits until the oldest is done, for ever if there is none. Takes it, and those behind it that are done too.
     pub(crate) async fn done(&mut self) -> Vec<Done> {
         let mut all = vec![self.sends.next().await];

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -58,6 +58,20 @@ impl<T> InOrder<T> {
         .await
     }
 
+    /// Does something else, and lets these go on meanwhile. Whatever may take as long as a peer wants it to, or waits for
+    /// what these may hold, is done this way: each has a part of what all connections share until it is polled to its end.
+    pub(crate) async fn beside<U>(&mut self, other: impl Future<Output = U>) -> U {
+        let mut other = pin!(other);
+        poll_fn(|context| {
+            let polled = other.as_mut().poll(context);
+            if polled.is_pending() {
+                self.poll_all(context);
+            }
+            polled
+        })
+        .await
+    }
+
     /// The oldest, if it was done when it was last polled.
     pub(crate) fn take_done(&mut self) -> Option<T> {
         match self.pieces.pop_front() {
@@ -78,5 +92,34 @@ impl<T> InOrder<T> {
                 *piece = Piece::Done(done);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::InOrder;
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_while_something_else_is_awaited() {
+        let seats = Arc::new(Semaphore::new(1));
+        let taken = seats.acquire().await.unwrap();
+        let mut pieces = InOrder::default();
+        let (done, was_done) = oneshot::channel();
+        let waiting = Arc::clone(&seats);
+        pieces
+            .begin(async move {
+                let _seat = waiting.acquire().await;
+                let _ = done.send(());
+            })
+            .await;
+        drop(taken);
+        pieces.beside(was_done).await.unwrap();
+        assert_eq!(seats.available_permits(), 1);
+        pieces.next().await;
+        assert!(pieces.is_empty());
     }
 }

@@ -25,7 +25,7 @@ pub struct Relay {
     pub metrics: Metrics,
     /// Version 3, if it is served.
     pub modern: Option<Arc<Modern>>,
-    pub(crate) chunks_in_flight: Semaphore,
+    pub(crate) chunks_in_flight: Arc<Semaphore>,
     limits: ArcSwap<Limits>,
     pulls: Mutex<HashMap<ClientId, Gate>>,
     disk: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl Relay {
             store,
             metrics: Metrics::default(),
             modern: None,
-            chunks_in_flight: Semaphore::new(CHUNKS_IN_FLIGHT),
+            chunks_in_flight: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
             limits: ArcSwap::from_pointee(limits),
             pulls: Mutex::default(),
             disk,

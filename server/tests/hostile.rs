@@ -21,7 +21,7 @@ use messageu_wire::fields::{ClientId, NAME_FIELD_SIZE, NameField, PublicKey};
 use messageu_wire::message::{CONTENT_MAX, MessageType};
 use messageu_wire::operation::{register, send_message};
 use messageu_wire::operations::Request;
-use support::{Answer, Peer, Server, peak_memory};
+use support::{Answer, Peer, Server, peak_memory, rows, until};
 
 /// The refusal that a peer of the plain dialects sees: version 2, code 9000, size 0.
 const REFUSAL: [u8; 7] = [2, 0x28, 0x23, 0, 0, 0, 0];
@@ -236,6 +236,23 @@ fn many_who_take_a_long_queue_slowly_cost_little_each() {
 
 fn send_of(peer: &Peer, size: u32) -> Request {
     Request::SendMessage(send_message::Request { to: peer.id, kind: MessageType::TEXT, size })
+}
+
+#[test]
+fn a_crowd_of_contents_that_stop_on_their_way_holds_up_no_other() {
+    let (data, _server, peer) = server(&["--request-time", "3600"]);
+    let content = vec![1; 300_000];
+    let beginning = [peer.request(&send_of(&peer, 300_000), &[]), vec![1; 100_000]].concat();
+    let stopped: Vec<TcpStream> = (0..150)
+        .map(|_| {
+            let mut stream = peer.connect();
+            stream.write_all(&beginning).unwrap();
+            stream
+        })
+        .collect();
+    until("an upload and a chunk of each", || rows(data.path()) >= 2 * 150);
+    assert!(matches!(peer.send(peer.id, MessageType::FILE, &content), Answer::Response(_)));
+    drop(stopped);
 }
 
 #[test]
