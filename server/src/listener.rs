@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -223,7 +225,7 @@ impl Listener {
         let mut spare = SpareDescriptor::new();
         loop {
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+                accepted = accepting.beside(self.socket.accept()) => accepted,
                 () = shutdown.cancelled() => return,
             };
             let (stream, peer) = match accepted {
@@ -285,6 +287,19 @@ impl<'a> Accepting<'a> {
         let mut accepting = Self { listening: &relay.metrics.listening, now: false };
         accepting.set(true);
         accepting
+    }
+
+    /// Waits for a connection. A listener that waits does accept: what was in the way is over.
+    async fn beside<T>(&mut self, accept: impl Future<Output = T>) -> T {
+        let mut accept = pin!(accept);
+        poll_fn(|context| {
+            let polled = accept.as_mut().poll(context);
+            if polled.is_pending() {
+                self.set(true);
+            }
+            polled
+        })
+        .await
     }
 
     /// Returns what it was before.

@@ -31,6 +31,10 @@ fn started(more: &[&str]) -> (tempfile::TempDir, Server, Site, Peer) {
     (data, server, site, peer)
 }
 
+fn read_to_end(mut stream: &TcpStream) -> usize {
+    stream.read_to_end(&mut Vec::new()).unwrap()
+}
+
 #[test]
 fn requests_messages_and_connections_are_counted_where_they_belong() {
     let (_data, _server, site, peer) = started(&["--max-content", "1000"]);
@@ -197,19 +201,35 @@ fn it_answers_beyond_loopback_only_if_that_is_said() {
 #[test]
 fn there_is_nothing_to_change_and_nothing_else_to_see() {
     let (_data, _server, site, _) = started(&[]);
-    let reply = site.ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+    let reply = site.ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD"));
     assert_eq!(site.get("/../etc/passwd").status, 404);
-    let head = site.ask("HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = site.ask("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!((head.status, head.body), (200, String::new()));
+}
+
+#[test]
+fn a_server_that_had_no_descriptors_left_is_ready_again_when_it_has() {
+    let (_data, server, site, peer) = started(&["--log", "off"]);
+    until("the listeners", || site.get("/readyz").status == 200);
+    let few = Some(site.measures()["process_open_fds"] as u64 + 5);
+    let process = rustix::process::Pid::from_raw(server.id().try_into().unwrap());
+    let limit = rustix::process::Rlimit { current: few, maximum: few };
+    rustix::process::prlimit(process, rustix::process::Resource::Nofile, limit).unwrap();
+    let crowd: Vec<TcpStream> = (0..20).map(|_| peer.connect()).collect();
+    // The last of them can only be told, or waits.
+    assert!(read_to_end(crowd.last().unwrap()) > 0);
+    drop(crowd);
+    // Nobody else comes: where readiness decides who does, nobody would.
+    until("readiness", || site.try_get("/readyz").is_some_and(|reply| reply.status == 200));
 }
 
 #[test]
 fn what_is_no_request_or_too_large_a_one_is_refused_within_its_bounds() {
     let (_data, _server, site, _) = started(&[]);
-    let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(16 << 10));
+    let large = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(16 << 10));
     assert_eq!(site.ask(&large).status, 431);
-    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(100));
+    let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(100));
     assert_eq!(site.ask(&many).status, 431);
     assert_eq!(site.ask("\0\0\0\0\r\n\r\n").status, 400);
     assert_eq!(site.get("/healthz").status, 200);
@@ -245,7 +265,7 @@ fn the_page_is_whole_in_itself_and_may_do_nothing_else() {
 fn a_measure_costs_the_peers_nothing_while_a_scraper_stalls() {
     let (_data, _server, site, peer) = started(&[]);
     let mut stalled = TcpStream::connect(site.address).unwrap();
-    stalled.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stalled.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     stalled.shutdown(Shutdown::Write).unwrap();
     assert!(matches!(peer.send(peer.id, MessageType::TEXT, b"through"), Answer::Response(_)));
     let Reply { status, .. } = site.get("/metrics");
