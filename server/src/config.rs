@@ -131,6 +131,16 @@ pub(crate) struct Options {
     /// Do so on an address that is not loopback too, where whoever reaches it sees how much is going on.
     #[arg(long, help_heading = "Listening", env = "MESSAGEU_INSECURE_ADMIN", num_args = 0..=1, default_missing_value = "true")]
     insecure_admin: Option<bool>,
+    /// Answer so by this name too, beside addresses and localhost; repeatable. Any other may be that of a page in a browser
+    /// that wants to read along.
+    #[arg(
+        long,
+        help_heading = "Listening",
+        env = "MESSAGEU_ADMIN_HOST",
+        value_name = "NAME",
+        value_delimiter = ' '
+    )]
+    admin_host: Option<Vec<String>>,
     /// The directory that files are in. [default: the working directory]
     #[arg(long, help_heading = "Files", env = "MESSAGEU_DATA", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
@@ -327,12 +337,13 @@ impl fmt::Display for Difference {
 }
 
 /// Options that are read at the start alone; all others are limits, and where the certificate is.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 13] = [
     "listen",
     "port",
     "legacy",
     "admin",
     "insecure-admin",
+    "admin-host",
     "data",
     "db",
     "registration",
@@ -350,7 +361,7 @@ macro_rules! or {
 
 impl Options {
     fn or(self, file: Self) -> Self {
-        or!(self, file: listen, port, legacy, tls_cert, tls_key, admin, insecure_admin, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
+        or!(self, file: listen, port, legacy, tls_cert, tls_key, admin, insecure_admin, admin_host, data, db, max_clients, max_clients_per_ip, queue_limit, queue_policy, queue_bytes,
             recipient_messages, recipient_bytes, max_content, registration, code_channel, mail_messages, mail_bytes,
             sender_bytes, file_bytes, sender_file_bytes, keep_mail, min_free_disk, keep_messages, keep_clients, request_time, min_rate, idle_time,
             session_idle_time, pull_grace, shutdown_time, log_file, log_format, log)
@@ -519,6 +530,11 @@ impl Options {
     /// Where to answer whoever runs the server, if anywhere.
     pub(crate) fn admin(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// By which names, beside addresses and localhost.
+    pub(crate) fn admin_hosts(&self) -> Vec<String> {
+        self.admin_host.clone().unwrap_or_default()
     }
 
     /// Refuses an address for that which would tell others without the knowledge of whoever chose it.

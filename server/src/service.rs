@@ -108,12 +108,12 @@ async fn listen_for_admin(
 ) -> Result<Option<Admin>> {
     if let Some(socket) = inherited {
         options.allow_admin(sockets::address(&socket)?)?;
-        return Ok(Some(Admin::adopt(socket)?));
+        return Ok(Some(Admin::adopt(socket)?.known_as(options.admin_hosts())));
     }
     let Some(address) = options.admin() else { return Ok(None) };
     options.allow_admin(address)?;
-    let admin = Admin::bind(address).await;
-    admin.map(Some).with_context(|| cannot_listen(address))
+    let admin = Admin::bind(address).await.with_context(|| cannot_listen(address))?;
+    Ok(Some(admin.known_as(options.admin_hosts())))
 }
 
 fn cannot_listen(address: SocketAddr) -> String {

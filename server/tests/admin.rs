@@ -209,6 +209,20 @@ fn there_is_nothing_to_change_and_nothing_else_to_see() {
 }
 
 #[test]
+fn it_answers_by_addresses_and_by_its_own_names_alone() {
+    let (_data, _server, site, _) = started(&["--admin-host", "server.example"]);
+    let by = |host: &str| site.ask(&format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    for host in ["127.0.0.1:9357", "localhost", "server.example:9357"] {
+        assert_eq!(by(host).status, 200, "{host}");
+    }
+    // What a page would ask whose name was made to point here when it was open.
+    let refused = by("rebound.example");
+    assert_eq!(refused.status, 421);
+    assert!(refused.body.contains("--admin-host"), "{}", refused.body);
+    assert_eq!(site.ask("GET /healthz HTTP/1.0\r\n\r\n").status, 200);
+}
+
+#[test]
 fn a_server_that_had_no_descriptors_left_is_ready_again_when_it_has() {
     let (_data, server, site, peer) = started(&["--log", "off"]);
     until("the listeners", || site.get("/readyz").status == 200);

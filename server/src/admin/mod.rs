@@ -5,6 +5,7 @@
 
 mod exposition;
 mod health;
+mod hosts;
 mod process;
 
 use std::convert::Infallible;
@@ -29,6 +30,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::health::Health;
+use self::hosts::Hosts;
 use self::process::Process;
 use crate::Relay;
 
@@ -66,6 +68,10 @@ static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
 /// What anything else may do.
 const NO_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// What is said to whoever asks for another server.
+const OTHER_NAME: &str = "this server is not known by that name: ask by its address, or as localhost; if the name is its own, \
+                          start it with --admin-host NAME\n";
+
 /// The text of the one element of this name.
 fn inside<'a>(page: &'a str, element: &str) -> &'a str {
     let text = page.split_once(&format!("<{element}>")).map_or("", |(_, rest)| rest);
@@ -76,6 +82,7 @@ fn inside<'a>(page: &'a str, element: &str) -> &'a str {
 #[derive(Debug)]
 pub struct Admin {
     socket: TcpListener,
+    hosts: Hosts,
 }
 
 impl Admin {
@@ -84,7 +91,7 @@ impl Admin {
     /// # Errors
     /// Those of the system.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await? })
+        Ok(Self { socket: TcpListener::bind(address).await?, hosts: Hosts::default() })
     }
 
     /// A socket that listens already, within a tokio runtime.
@@ -93,7 +100,14 @@ impl Admin {
     /// Those of the system.
     pub fn adopt(socket: std::net::TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: TcpListener::from_std(socket)? })
+        Ok(Self { socket: TcpListener::from_std(socket)?, hosts: Hosts::default() })
+    }
+
+    /// Answers by these names too, beside addresses and `localhost`. Any other may be that of somebody whose page is open
+    /// in a browser here, and who has it point to this machine.
+    #[must_use]
+    pub fn known_as(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { hosts: Hosts::new(names), ..self }
     }
 
     /// The address, with the port that was picked.
@@ -108,7 +122,7 @@ impl Admin {
     /// is not ready any more.
     pub async fn serve(self, relay: Arc<Relay>, listeners: usize, shutdown: CancellationToken) {
         let health = Health::new(Arc::clone(&relay), listeners, shutdown);
-        let site = Arc::new(Site { relay, health, process: Process::new() });
+        let site = Arc::new(Site { relay, health, process: Process::new(), hosts: self.hosts });
         let seats = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok((stream, _)) = self.socket.accept().await else {
@@ -130,6 +144,7 @@ struct Site {
     relay: Arc<Relay>,
     health: Health,
     process: Process,
+    hosts: Hosts,
 }
 
 impl Site {
@@ -137,7 +152,7 @@ impl Site {
     async fn converse(self: Arc<Self>, stream: TcpStream) {
         let service = service_fn(move |request: Request<Incoming>| {
             let site = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(site.answer(request.method(), request.uri().path()).await) }
+            async move { Ok::<_, Infallible>(site.answer(&request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -150,13 +165,16 @@ impl Site {
         let _ = connection.await;
     }
 
-    async fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.hosts.include_all_of(request.headers()) {
+            return text(StatusCode::MISDIRECTED_REQUEST, OTHER_NAME);
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "there is nothing to change here\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match path {
+        match request.uri().path() {
             "/" => {
                 let page = Bytes::from_static(PAGE.as_bytes());
                 response(StatusCode::OK, "text/html; charset=utf-8", &PAGE_POLICY, page)
