@@ -209,6 +209,22 @@ fn a_restore_replaces_what_is_there_with_its_log_when_that_is_said() {
 }
 
 #[test]
+fn a_restore_that_fails_on_its_way_leaves_what_was_there_with_its_log() {
+    let (_place, path, _) = backed_up();
+    let data = tempfile::tempdir().unwrap();
+    let (server, peer) = with_mail(data.path());
+    server.kill();
+    // It cannot be removed as the files of a database are.
+    let in_the_way = data.path().join("messageu.db-shm");
+    std::fs::remove_file(&in_the_way).unwrap();
+    std::fs::create_dir(&in_the_way).unwrap();
+    complaint(data.path(), &["restore", "--overwrite", text(&path)]);
+    std::fs::remove_dir(in_the_way).unwrap();
+    let server = Server::start(data.path(), &["127.0.0.1:0"], &[]);
+    assert_eq!(Peer { address: server.addresses[0], ..peer }.pull().len(), 3);
+}
+
+#[test]
 fn what_root_restores_belongs_to_whom_the_directory_belongs() {
     if !rustix::process::geteuid().is_root() {
         return cannot_run_here("only root gives files away");

@@ -139,8 +139,13 @@ pub fn restore(
     }
     let inventory = verify(backup)?;
     let copy = copy_beside(database, backup, progress)?;
-    // The log of what was there must not be taken for that of what comes.
-    for suffix in ["-wal", "-shm", "-journal"] {
+    for path in [copy.to_path_buf(), beside(database, ".lock")] {
+        leave_to_owner(&path).map_err(|error| BackupError::File { path, error })?;
+    }
+    take_log_in(database);
+    // The log of what was there must not be taken for that of what comes. It goes last, in case that there is a reason to
+    // keep what was there.
+    for suffix in ["-shm", "-journal", "-wal"] {
         let path = beside(database, suffix);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -150,11 +155,19 @@ pub fn restore(
         }
     }
     sync_directory(database)?;
-    for path in [copy.to_path_buf(), beside(database, ".lock")] {
-        leave_to_owner(&path).map_err(|error| BackupError::File { path, error })?;
-    }
     put_in_place(copy, database, overwrite)?;
     Ok(inventory)
+}
+
+/// Copies the log of a database into it, so that it is whole without: should the machine stop before another one is in
+/// its place, nothing of it is lost. One that is damaged, or is none, is left as it is.
+fn take_log_in(database: &Path) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let taken_in = Connection::open_with_flags(database, flags)
+        .and_then(|connection| connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    if let Err(error) = taken_in {
+        tracing::debug!(%error, "the log of what was there could not be copied into it");
+    }
 }
 
 /// Gives a file to whom its directory belongs, where only root writes: the server may run as somebody else.
