@@ -45,8 +45,8 @@ pub(crate) async fn run(relay: Arc<Relay>, shutdown: CancellationToken) {
     }
 }
 
-async fn look(relay: &Relay, now: SystemTime) -> Result<(), StoreError> {
-    let now = relay.store.mark_time(now).await?;
+async fn look(relay: &Relay, by_clock: SystemTime) -> Result<(), StoreError> {
+    let now = relay.store.mark_time(by_clock).await?;
     if let Some(before) = relay.limits().keep_messages.and_then(|time| now.checked_sub(time)) {
         let mut messages = 0;
         loop {
@@ -60,6 +60,9 @@ async fn look(relay: &Relay, now: SystemTime) -> Result<(), StoreError> {
             tracing::info!(messages, "dropped what had waited for too long (--keep-messages)");
         }
     }
+    // Visits are noted by the wall clock as it is: by the latest time that was ever known, which a wrong clock may have
+    // set, everybody might seem to have been away.
+    let now = by_clock.min(SystemTime::now());
     if let Some(before) = relay.limits().keep_clients.and_then(|time| now.checked_sub(time)) {
         let clients = drop_clients(relay, before).await?;
         if clients > 0 {

@@ -173,6 +173,21 @@ fn clients_that_do_not_come_back_are_dropped_with_their_mail_and_the_others_stay
 }
 
 #[test]
+fn a_clock_that_was_once_far_ahead_makes_nobody_look_away() {
+    let data = tempfile::tempdir().unwrap();
+    let (server, alice, _) = with_mail(data.path());
+    days_pass(server, data.path(), 10);
+    // The server ran with it, and noted the time that it said.
+    let database = rusqlite::Connection::open(data.path().join("messageu.db")).unwrap();
+    assert!(database.execute("UPDATE times SET Reached = Reached + 1000 * 86400", []).unwrap() > 0);
+    database.execute("UPDATE clients SET LastSeen = datetime('now') WHERE UserName = 'alice'", []).unwrap();
+    drop(database);
+    let (server, site) = start(data.path(), &["--keep-clients", "5"]);
+    until("the end of bob", || site.measures()["messageu_clients"] == 1.0);
+    assert_eq!(Peer { address: server.addresses[0], ..alice }.pull().len(), 1);
+}
+
+#[test]
 fn a_client_whose_last_visit_is_not_known_or_by_a_clock_that_was_wrong_stays() {
     let data = tempfile::tempdir().unwrap();
     let (server, alice, _) = with_mail(data.path());
