@@ -148,7 +148,7 @@ impl<'a> Changes<'a> {
         self.prepare("DELETE FROM messages WHERE ID IN (SELECT ID FROM queue WHERE ToClient = ?1)")?
             .execute([id.0])?;
         self.prepare("DELETE FROM queue WHERE ToClient = ?1")?.execute([id.0])?;
-        self.counters.forget();
+        self.counters.deleted(id);
         *self.sweeping = true;
         Ok(())
     }
@@ -335,7 +335,12 @@ impl<'a> Changes<'a> {
         let surplus = limits.surplus(pair.messages)?;
         let mut going = Vec::new();
         if surplus > 0 {
-            for (sequence, size) in self.oldest_of_pair(to, from, surplus)? {
+            let oldest = self.oldest_of_pair((to, from), pair.behind, surplus)?;
+            if let Some((Sequence(first), _)) = oldest.first() {
+                // So that the next search does not begin again with all that others have sent before.
+                self.counters.queues.begins_behind((to, from), first - 1);
+            }
+            for (sequence, size) in oldest {
                 going.push(sequence);
                 let bytes = u64::from(size);
                 waiting.messages = waiting.messages.saturating_sub(1);
@@ -365,23 +370,23 @@ impl<'a> Changes<'a> {
         Ok(queue)
     }
 
-    /// The oldest messages of one sender for a recipient, and their sizes.
+    /// The oldest messages of one sender for a recipient, of which none is before `behind`, and their sizes.
     fn oldest_of_pair(
         &self,
-        to: ClientId,
-        from: ClientId,
+        (to, from): (ClientId, ClientId),
+        behind: i64,
         limit: u64,
     ) -> rusqlite::Result<Vec<(Sequence, u32)>> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut select = self.prepare(
-            "SELECT ID, Size FROM queue WHERE ToClient = ?1 AND FromClient = ?2 ORDER BY ID LIMIT ?3",
+            "SELECT ID, Size FROM queue WHERE ToClient = ?1 AND ID > ?2 AND FromClient = ?3 ORDER BY ID LIMIT ?4",
         )?;
-        let rows = select.query_map((to.0, from.0, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-            Ok((Sequence(row.get(0)?), row.get(1)?))
-        })?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows =
+            select.query_map((to.0, behind, from.0, most), |row| Ok((Sequence(row.get(0)?), row.get(1)?)))?;
         let mut oldest = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        let places = self.changed.places(self.tail, to).into_iter().filter(|place| place.from == from);
-        oldest.extend(places.map(|place| (Sequence(place.id), place.size)).take(limit - oldest.len()));
+        let places = self.changed.oldest_of_pair(self.tail, (to, from), behind, limit - oldest.len());
+        oldest.extend(places.into_iter().map(|place| (Sequence(place.id), place.size)));
         Ok(oldest)
     }
 

@@ -97,6 +97,31 @@ impl<F: Copy> Changed<F> {
     }
 }
 
+impl Changed<ClientId> {
+    /// The oldest places of one sender for a recipient behind `behind`, as they are after what has changed.
+    pub(super) fn oldest_of_pair(
+        &self,
+        tail: &Tail<ClientId>,
+        (to, from): (ClientId, ClientId),
+        behind: i64,
+        limit: usize,
+    ) -> Vec<Place<ClientId>> {
+        if limit == 0 {
+            return Vec::new();
+        }
+        let state = tail.state();
+        let before = state
+            .queues
+            .get(&to)
+            .into_iter()
+            .flat_map(|queue| queue.range(queue.partition_point(|place| place.id <= behind)..));
+        let added = self.added.iter().skip(self.added.partition_point(|place| place.id <= behind));
+        let of_pair = |place: &&Place<ClientId>| (place.to, place.from) == (to, from);
+        let places = before.chain(added).filter(of_pair);
+        places.filter(|place| !self.removed.contains_key(&place.id)).take(limit).copied().collect()
+    }
+}
+
 impl<F: Copy> Tail<F> {
     /// Reads the tail that belongs to a database, and that is written down when it has more than `written_down_from`.
     pub(super) fn read(
