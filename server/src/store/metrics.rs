@@ -126,8 +126,11 @@ impl Tally {
     }
 
     fn subtract(&self, amount: Amount) {
-        self.messages.fetch_sub(amount.messages, Ordering::Relaxed);
-        self.bytes.fetch_sub(amount.bytes, Ordering::Relaxed);
+        for (value, less) in [(&self.messages, amount.messages), (&self.bytes, amount.bytes)] {
+            // What a damaged database did not show at the start was not counted, and may go all the same.
+            let _ = value
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(less)));
+        }
     }
 }
 
@@ -196,5 +199,13 @@ mod tests {
         });
         assert_eq!(metrics.waiting.read(), amount(5, 47));
         assert_eq!(metrics.accepted.read(), amount(11, 107));
+    }
+
+    #[test]
+    fn what_was_not_seen_to_wait_makes_it_no_less_than_nothing() {
+        let metrics = Flow::default();
+        let expired = Amount { messages: 1, bytes: 10 };
+        metrics.moved(&Movement { expired, ..Movement::default() });
+        assert_eq!(metrics.waiting.read(), Amount::default());
     }
 }

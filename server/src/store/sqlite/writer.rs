@@ -432,12 +432,8 @@ impl WriterThread {
             group.iter_mut().try_for_each(|request| request.run(changes))?;
             touched.iter().try_for_each(|(id, seconds)| changes.touch(*id, *seconds))
         });
-        match committed {
-            Ok(()) => self.metrics.committed(group.len(), began.elapsed()),
-            Err(_) => {
-                self.metrics.failed_commits.fetch_add(1, Ordering::Relaxed);
-                self.forget_counters();
-            }
+        if committed.is_ok() {
+            self.metrics.committed(group.len(), began.elapsed());
         }
         self.note_reusable();
         committed
@@ -450,7 +446,21 @@ impl WriterThread {
         }
     }
 
+    /// Makes changes together, or none of them. That none was made is counted, whatever they were for.
     fn transaction(
+        &mut self,
+        durable: bool,
+        work: impl FnOnce(&mut Changes<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let committed = self.try_transaction(durable, work);
+        if committed.is_err() {
+            self.metrics.failed_commits.fetch_add(1, Ordering::Relaxed);
+            self.forget_counters();
+        }
+        committed
+    }
+
+    fn try_transaction(
         &mut self,
         durable: bool,
         work: impl FnOnce(&mut Changes<'_>) -> rusqlite::Result<()>,
@@ -485,7 +495,7 @@ impl WriterThread {
         let end = work.recipients.is_empty().then_some(work.last);
         // Should this be lost in a crash, the tail is longer at the next start.
         let written = self.transaction(false, |changes| changes.write_down(&places, end));
-        if self.is_written_down(written) {
+        if Self::is_written_down(&written) {
             self.tail.written_down(&places);
             self.writing_down = Some(work).filter(|_| end.is_none());
             return true;
@@ -499,7 +509,7 @@ impl WriterThread {
         let places: Vec<Place<Origin>> = work.next(self.modern.tail());
         let end = work.recipients.is_empty().then_some(work.last);
         let written = self.transaction(false, |changes| changes.write_down_modern(&places, end));
-        if self.is_written_down(written) {
+        if Self::is_written_down(&written) {
             self.modern.written_down(&places);
             self.modern_writing_down = Some(work).filter(|_| end.is_none());
             return true;
@@ -507,10 +517,9 @@ impl WriterThread {
         false
     }
 
-    fn is_written_down(&mut self, written: rusqlite::Result<()>) -> bool {
-        if let Err(error) = &written {
+    fn is_written_down(written: &rusqlite::Result<()>) -> bool {
+        if let Err(error) = written {
             tracing::warn!(%error, "the queue could not be written down; trying again later");
-            self.forget_counters();
         }
         written.is_ok()
     }
