@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use messageu_wire::dialect::{Dialect, Family, Pin};
@@ -148,7 +149,7 @@ impl Drop for Server {
 }
 
 /// The server beside our own program. `cargo test --workspace` builds both; for this package alone it is built here.
-fn server_program() -> &'static Path {
+pub(crate) fn server_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let directory = Path::new(env!("CARGO_BIN_EXE_messageu")).parent().unwrap();
@@ -164,6 +165,21 @@ fn server_program() -> &'static Path {
         }
         program
     })
+}
+
+/// Waits for all of these, side by side, and gives what came of them in order.
+pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = future.as_mut().poll(context) {
+                *output = Some(ready);
+            }
+        }
+        if futures.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    futures.into_iter().map(|(_, output)| output.unwrap()).collect()
 }
 
 /// What a fake server does once it has a request.
