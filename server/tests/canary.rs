@@ -27,8 +27,8 @@ const NAMES: [&str; 2] = ["Canary Alice", "Canary Bob"];
 
 /// What looks like an envelope's ciphertext, and a chunk's: these are kept until they are taken.
 const SEALED: [u8; 300] = [0xc5; 300];
-const LARGE: [u8; 60_000] = [0x3a; 60_000];
-const CHUNK: [u8; 50_000] = [0x9d; 50_000];
+static LARGE: [u8; 60_000] = [0x3a; 60_000];
+static CHUNK: [u8; 50_000] = [0x9d; 50_000];
 
 /// The number of the message, which all its bytes are.
 const MESSAGE: u8 = 0xb7;
