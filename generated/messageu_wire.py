@@ -2449,7 +2449,7 @@ NAMES = {
     "ErrorCode": {"MALFORMED": 1, "UNSUPPORTED": 2, "NOT_AUTHENTICATED": 3, "UNKNOWN_CLIENT": 4, "NAME_TAKEN": 5, "INVALID_KEYS": 6, "STALE_KEYS": 7, "QUEUE_FULL": 8, "TOO_MANY_REQUESTS": 9, "CODE_WRONG": 10, "PHONE_NEEDED": 11, "CONFLICT": 12, "MOVED": 13, "UNKNOWN_FILE": 14, "UNAVAILABLE": 15},
     "MessageType": {"KEY_REQUEST": 1, "KEY": 2, "TEXT": 3, "FILE": 4},
     "OneTimeId": {"NONE": 0, "FIRST": 1, "LAST": 2147483647},
-    "RegistrationState": {"REGISTERED": 0, "CODE_EXPECTED": 1, "OWNER_ASKED": 2},
+    "RegistrationState": {"REGISTERED": 0, "CODE_EXPECTED": 1},
     "ServerFlags": {"CODE": 1, "PHONE_CLAIMED": 2},
     "StoreStatus": {"STORED": 0, "STORED_ALREADY": 1},
     "Suite": {"ONE": 1},

@@ -292,8 +292,6 @@ impl RegistrationState {
     pub const REGISTERED: Self = Self(0);
     /// 1: a code is on its way to the phone number, and finishes the registration.
     pub const CODE_EXPECTED: Self = Self(1);
-    /// 2: the number is somebody's, who is asked first.
-    pub const OWNER_ASKED: Self = Self(2);
 }
 
 /// What a server says of itself.
