@@ -604,6 +604,31 @@ async fn a_clock_that_is_set_back_makes_nothing_older(store: &impl Both) {
     assert_eq!(contents(store, anna).await.len(), 1);
 }
 
+each_store!(a_clock_that_was_once_far_ahead_ends_nothing_that_began_after_it);
+async fn a_clock_that_was_once_far_ahead_ends_nothing_that_began_after_it(store: &impl Both) {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    drop_expired(store, MailLifetime::default(), time(0) + 10 * year).await;
+
+    let (anna, bela) = anna_and_bela(store).await;
+    send(store, bela, anna, 1, b"mail").await;
+    store.rotate_identity(anna, succession(1, 3), time(0)).await.unwrap();
+    store.register_account(with_phone(account(4, "Dora"), 7), time(0)).await.unwrap();
+    begin(store, 5, 7, 1, 0).await.unwrap();
+    complete(store, 1, 0).await.unwrap();
+    begin(store, 5, 7, 2, 60).await.unwrap();
+    drop_expired(store, MailLifetime::default(), time(90)).await;
+
+    assert_eq!(
+        store.account(anna, time(90)).await.unwrap().unwrap().moved.map(|moved| moved.to),
+        Some(id(3))
+    );
+    assert_eq!(contents(store, anna).await, [Bytes::from_static(b"mail")]);
+    assert_eq!(store.claim_on(id(4)).await.unwrap(), Some(time(0) + CLAIM_WAIT));
+    assert!(attempt(store, 2, 90).await.is_some(), "the code was forgotten");
+    let soon = begin(store, 5, 7, 3, 90).await;
+    assert!(matches!(soon, Err(ModernError::TooSoon { .. })), "the codes are not counted any more: {soon:?}");
+}
+
 // Files.
 
 each_store!(chunks_wait_for_their_recipient);

@@ -627,8 +627,9 @@ pub trait ModernStore: Send + Sync + 'static {
     async fn object(&self, id: ClientId) -> Result<bool, ModernError>;
 
     /// Drops a bounded part of what has had its time: envelopes, files, accounts that gave way, registrations, claims, what
-    /// was remembered. The time is at least the latest that was told before. Returns whether there may be more.
+    /// was remembered. Returns whether there may be more.
     ///
-    /// Called every hour: how old a message or file is, is known as exactly as that.
+    /// Called every hour: how old a message or file is, is known as exactly as that, and their time is at least the latest
+    /// that was told before. The others carry times of their own, to which this one is compared as it is.
     async fn drop_expired(&self, lifetime: MailLifetime, now: SystemTime) -> Result<bool, ModernError>;
 }

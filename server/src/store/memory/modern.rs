@@ -707,10 +707,11 @@ impl State {
     }
 
     /// Looks at everything: a store for tests can afford that.
-    fn drop_expired(&mut self, lifetime: MailLifetime, now: i64) {
-        let now = self.times.last_key_value().map_or(now, |(latest, _)| now.max(*latest));
-        self.times.entry(now).or_insert((self.last_sequence, self.taken_ever, self.last_file));
-        let reached = |age| self.times.range(..now - seconds(age)).next_back().map(|(_, reached)| *reached);
+    fn drop_expired(&mut self, lifetime: MailLifetime, clock: i64) {
+        let latest = self.times.last_key_value().map_or(clock, |(latest, _)| clock.max(*latest));
+        self.times.entry(latest).or_insert((self.last_sequence, self.taken_ever, self.last_file));
+        let reached =
+            |age| self.times.range(..latest - seconds(age)).next_back().map(|(_, reached)| *reached);
         let envelopes = reached(lifetime.envelopes).map_or(0, |(messages, _, _)| messages);
         let files = reached(lifetime.files).map_or(0, |(_, _, files)| files);
         let taken = reached(REMEMBERED).map_or(0, |(_, taken, _)| taken);
@@ -730,14 +731,14 @@ impl State {
         let moved: Vec<ClientId> = self
             .successions
             .iter()
-            .filter(|(_, given)| goes_at(given.minute) <= now)
+            .filter(|(_, given)| goes_at(given.minute) <= clock)
             .map(|(old, _)| *old)
             .collect();
         moved.into_iter().for_each(|old| self.erase_one(old));
-        self.registrations.retain(|_, (waiting, _)| to_unix(waiting.expires) > now);
-        self.codes.retain(|_, sent| sent.last().is_some_and(|last| *last > now - DAY));
-        self.claims.retain(|_, (_, since)| *since > now - seconds(CLAIM_WAIT) - seconds(CLAIM_LIFE));
-        self.rates.prune(u32::try_from(now.max(0) / 60).unwrap_or(u32::MAX));
+        self.registrations.retain(|_, (waiting, _)| to_unix(waiting.expires) > clock);
+        self.codes.retain(|_, sent| sent.last().is_some_and(|last| *last > clock - DAY));
+        self.claims.retain(|_, (_, since)| *since > clock - seconds(CLAIM_WAIT) - seconds(CLAIM_LIFE));
+        self.rates.prune(u32::try_from(clock.max(0) / 60).unwrap_or(u32::MAX));
     }
 
     /// Forgets those of what is gone that were gone first: up to a number, and as many as are too many.

@@ -20,24 +20,25 @@ impl Changes<'_> {
     pub(super) fn drop_expired(
         &mut self,
         lifetime: &MailLifetime,
-        now: i64,
+        clock: i64,
     ) -> Result<bool, Failure<ModernError>> {
-        let now = self.mark_modern_time(now)?;
+        let latest = self.mark_modern_time(clock)?;
         let ages = [lifetime.envelopes, lifetime.files, REMEMBERED].map(seconds);
-        let [envelopes, files, remembered] = ages.map(|age| now.saturating_sub(age));
+        let [envelopes, files, remembered] = ages.map(|age| latest.saturating_sub(age));
         let mut more = self.expire_envelopes(envelopes)?;
         more |= self.expire_files(files)?;
         more |= self.forget_taken(remembered)?;
-        more |= self.expire_accounts(now)?;
-        more |= self.expire_registrations(now)?;
+        // These carry times of their own, which the clock said: one that was far ahead once must not end what is young.
+        more |= self.expire_accounts(clock)?;
+        more |= self.expire_registrations(clock)?;
         if !more {
-            let oldest = now.saturating_sub(ages.into_iter().max().unwrap_or_default());
+            let oldest = latest.saturating_sub(ages.into_iter().max().unwrap_or_default());
             self.prepare(
                 "DELETE FROM modern_times WHERE Reached <
                  (SELECT max(Reached) FROM modern_times WHERE Reached < ?1)",
             )?
             .execute([oldest])?;
-            self.modern.rates().prune(u32::try_from(now.max(0) / 60).unwrap_or(u32::MAX));
+            self.modern.rates().prune(u32::try_from(clock.max(0) / 60).unwrap_or(u32::MAX));
         }
         Ok(more)
     }
