@@ -223,6 +223,33 @@ fn a_profile_opens_with_its_passphrase_alone() {
 }
 
 #[test]
+fn a_passphrase_is_changed_and_taken_away_and_the_profile_stays_what_it_was() {
+    let server = Modern::start();
+    let (alice, bob) = server.pair();
+    alice.ok(&["send", "bob", "before"]);
+    let with = |passphrase: &str, arguments: &[&str]| {
+        let mut command = alice.command(arguments);
+        command.env("MESSAGEU_PASSPHRASE", passphrase).output().unwrap().status.code()
+    };
+    let new = alice.path("new passphrase");
+    fs::write(&new, "second\n").unwrap();
+    let to_new = ["passphrase", "--to-file", new.to_str().unwrap()];
+    assert_eq!(alice.run(&["passphrase"]).code, Some(2), "nobody is there to be asked");
+    alice.ok(&to_new);
+    assert_eq!(with("", &["history", "bob"]), Some(5));
+    assert_eq!(with("first", &to_new), Some(5));
+    assert_eq!(with("second", &["history", "bob"]), Some(0));
+
+    fs::write(&new, "\n").unwrap();
+    assert_eq!(with("second", &to_new), Some(2), "an empty one is none, which has to be said");
+    assert_eq!(with("second", &["passphrase", "--none"]), Some(0));
+    assert_eq!(history(&alice, "bob"), ["> before"]);
+    alice.ok(&["send", "bob", "after"]);
+    bob.ok(&["receive"]);
+    assert_eq!(history(&bob, "alice"), ["< before", "< after"]);
+}
+
+#[test]
 fn without_a_passphrase_the_program_says_what_that_means_and_keeps_the_files_private() {
     use std::os::unix::fs::PermissionsExt;
     let server = Modern::start();

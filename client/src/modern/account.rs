@@ -313,6 +313,15 @@ impl Account {
         })
     }
 
+    /// Seals the account's keys here under another passphrase, or none. What was sealed under them stays as it is: whoever has
+    /// the old key file and its passphrase can read what they can lay hands on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::File`](crate::ErrorKind::File) if the key file cannot be written; it stays as it was then.
+    pub fn change_passphrase(&self, to: Option<&Passphrase>) -> Result<()> {
+        self.files.change_passphrase(&self.store.keys(), to)
+    }
+
     /// Ends the account at the server, with all that waits there.
     ///
     /// # Errors

@@ -46,15 +46,17 @@ impl StoreKeys {
     /// Writes these keys where there is no file yet.
     pub(super) fn write(path: &Path, passphrase: Option<&Passphrase>, content: &[u8]) -> Result<Self> {
         let keys = Self::from_content(path, content)?;
-        let (secret, cost) = terms(passphrase);
-        let sealed = seal_key_file(secret, cost, content, &mut rand::rng())
-            .map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut file = NamedTempFile::new_in(dir).at("create a file in", dir)?;
-        file.write_all(&sealed).and_then(|()| file.as_file().sync_all()).at("write", path)?;
+        let file = write_beside(path, passphrase, content)?;
         file.persist_noclobber(path).map_err(|error| error.error).at("create", path)?;
         sync_parent(path)?;
         Ok(keys)
+    }
+
+    /// Writes these keys in the place of the file, under another passphrase.
+    pub(super) fn rewrite(path: &Path, passphrase: Option<&Passphrase>, content: &[u8]) -> Result<()> {
+        let file = write_beside(path, passphrase, content)?;
+        file.persist(path).map_err(|error| error.error).at("replace", path)?;
+        sync_parent(path)
     }
 
     /// The keys as bytes.
@@ -124,6 +126,17 @@ impl std::fmt::Debug for StoreKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("StoreKeys(…)")
     }
+}
+
+/// A key file that is whole on the disk, under a name that is not its own yet.
+fn write_beside(path: &Path, passphrase: Option<&Passphrase>, content: &[u8]) -> Result<NamedTempFile> {
+    let (secret, cost) = terms(passphrase);
+    let sealed = seal_key_file(secret, cost, content, &mut rand::rng())
+        .map_err(|error| Error::new(ErrorKind::Other, error.to_string()))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(dir).at("create a file in", dir)?;
+    file.write_all(&sealed).and_then(|()| file.as_file().sync_all()).at("write", path)?;
+    Ok(file)
 }
 
 fn terms(passphrase: Option<&Passphrase>) -> (&[u8], Cost) {

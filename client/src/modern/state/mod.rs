@@ -84,6 +84,11 @@ impl StateFiles {
         self.open(Some(passphrase))
     }
 
+    /// Seals the keys of the store under another passphrase.
+    pub(crate) fn change_passphrase(&self, keys: &[u8], passphrase: Option<&Passphrase>) -> Result<()> {
+        StoreKeys::rewrite(&self.key_file(), passphrase, keys)
+    }
+
     /// Removes all of it.
     pub(crate) fn remove(&self) -> Result<()> {
         // The key first: without it, the rest is nothing.

@@ -233,6 +233,19 @@ pub(crate) enum Command {
         /// What `export` wrote
         file: PathBuf,
     },
+    /// Change the passphrase of this profile (version 3)
+    #[command(
+        after_help = "The one that it has now comes from where it always does: --passphrase-file, MESSAGEU_PASSPHRASE, or \
+                            you are asked."
+    )]
+    Passphrase {
+        /// The file with the new one, in its first line [default: you are asked]
+        #[arg(long, value_name = "FILE")]
+        to_file: Option<PathBuf>,
+        /// From now on there is none
+        #[arg(long, conflicts_with = "to_file")]
+        none: bool,
+    },
     /// Test a server: every operation, by two throw-away users (whose accounts stay, where they cannot be deleted)
     Test {
         /// Test in every dialect that a server can tell apart on one port
@@ -403,7 +416,7 @@ fn after_long_help() -> String {
          text: text; file: path, size; file_lost: file_name; missing: messages\n    \
          new_contact, answered, offer, unreadable; rotated: before; changed: to; unknown: type\n  \
          message (of history): the same, kind (as of receive, with its fields), ours, delivery (done, queued, failed)\n  \
-         identity_rotated: id, before, code; account_erased: name; exported: path; imported: name, id\n\n\
+         identity_rotated: id, before, code; account_erased: name; exported: path; imported: name, id; passphrase_changed: protected\n\n\
          Conversations in the classic dialects are {LEGACY_BANNER}.",
         exit_codes()
     )

@@ -225,6 +225,7 @@ impl Call {
             Command::EraseAccount { yes } => modern.erase_account(yes).await,
             Command::Export { file } => modern.export(&file).await,
             Command::Import { file } => modern.import(&file).await,
+            Command::Passphrase { to_file, none } => modern.change_passphrase(to_file.as_deref(), none).await,
             Command::Menu => menu::run(modern, false).await,
 
             Command::List => {
@@ -292,6 +293,7 @@ impl Call {
             | Command::Block { .. }
             | Command::History { .. }
             | Command::RotateIdentity { .. }
+            | Command::Passphrase { .. }
             | Command::EraseAccount { .. }
             | Command::Export { .. }
             | Command::Import { .. } => {

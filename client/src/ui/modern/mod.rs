@@ -17,6 +17,7 @@ use messageu_wire::modern::operation::verify_registration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use self::open::passphrase_in;
 use self::render::{arrival_hint, arrival_json, arrival_text, contact_json, message_json, message_text};
 use super::cli::valid_name;
 use super::input::{Input, Line};
@@ -27,6 +28,10 @@ use super::progress::{Bars, Spinner};
 const PULL_WAIT: Duration = Duration::from_secs(50);
 /// How long to wait before the server is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What it means to have no passphrase.
+const NO_PASSPHRASE: &str = "there is no passphrase: whoever can read the files of this profile can read all in it, and write \
+                             in your name (they are readable by you alone)";
 
 /// What version 3 alone is told.
 #[derive(Clone, Default, Debug)]
@@ -103,10 +108,7 @@ impl Modern<'_> {
         self.output
             .result(&format!("registered as {} with id {id}, in version 3", account.name()), &object)?;
         if passphrase.is_none() {
-            self.output.note(
-                "note: there is no passphrase: whoever can read the files of this profile can read all in it, and write in your \
-                 name (they are readable by you alone)",
-            );
+            self.output.note(&format!("note: {NO_PASSPHRASE}"));
         }
         Ok(())
     }
@@ -355,6 +357,25 @@ impl Modern<'_> {
         self.output.note(
             "note: an account is used in one place: go on with the copy, or with this profile, not with both",
         );
+        Ok(())
+    }
+
+    pub(crate) async fn change_passphrase(self, new: Option<&Path>, none: bool) -> Result<()> {
+        let account = self.open_as_it_is().await?;
+        let passphrase = match (new, none) {
+            (_, true) => None,
+            (Some(file), false) => Some(passphrase_in(file)?),
+            (None, false) => Some(self.typed_passphrase().await?),
+        };
+        if passphrase.as_ref().is_some_and(|passphrase| passphrase.is_empty()) {
+            return Err(Error::new(ErrorKind::Usage, "the new passphrase is empty")
+                .hint("--none if the profile is to have none"));
+        }
+        account.change_passphrase(passphrase.as_ref())?;
+        let is_protected = passphrase.is_some();
+        let said = if is_protected { "this profile opens with the new passphrase" } else { NO_PASSPHRASE };
+        self.output.result(said, &json!({ "event": "passphrase_changed", "protected": is_protected }))?;
+        self.output.note("note: older copies of the profile's files open with the passphrase that they had");
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The way to an open account and to its server: passphrases, addresses, pins.
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 
 use messageu_client::modern::{Account, Connection, Passphrase, Patience, Settings};
 use messageu_client::{Address, Error, ErrorKind, Result};
@@ -124,20 +125,34 @@ impl Modern<'_> {
         Ok(given)
     }
 
+    /// A passphrase to change to, from whoever sits there.
+    pub(super) async fn typed_passphrase(self) -> Result<Passphrase> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new(ErrorKind::Usage, "a new passphrase is wanted")
+                .hint("give it with --to-file FILE, or run messageu on a terminal to be asked"));
+        }
+        typed_twice("new passphrase: ").await
+    }
+
     fn given_passphrase(self) -> Result<Option<Passphrase>> {
         if let Some(path) = &self.choices.passphrase_file {
-            let unreadable = |error| {
-                Error::new(ErrorKind::File, format!("cannot read {}: {error}", path.display()))
-                    .hint("it should hold the passphrase in its first line")
-            };
-            let mut text = Zeroizing::new(String::new());
-            let file = std::fs::File::open(path).map_err(unreadable)?;
-            file.take(PASSPHRASE_FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
-            return Ok(Some(first_line(&text)));
+            return passphrase_in(path).map(Some);
         }
         let given = std::env::var(PASSPHRASE_VARIABLE).ok().filter(|given| !given.is_empty());
         Ok(given.map(Passphrase::new))
     }
+}
+
+/// The passphrase in a file's first line.
+pub(super) fn passphrase_in(path: &Path) -> Result<Passphrase> {
+    let unreadable = |error| {
+        Error::new(ErrorKind::File, format!("cannot read {}: {error}", path.display()))
+            .hint("it should hold the passphrase in its first line")
+    };
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(PASSPHRASE_FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(first_line(&text))
 }
 
 async fn typed_twice(prompt: &str) -> Result<Passphrase> {
