@@ -14,6 +14,7 @@
 pub mod account;
 pub mod bench;
 pub mod load;
+pub mod modern;
 pub mod peer;
 pub mod place;
 pub mod process;

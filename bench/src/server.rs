@@ -59,7 +59,8 @@ pub struct Server {
     pub address: SocketAddr,
     // In this order: the program stops before its directory goes.
     program: Option<Program>,
-    _directory: Option<TempDir>,
+    /// What was started, and over which directory.
+    started: Option<(PathBuf, TempDir)>,
 }
 
 impl Server {
@@ -82,7 +83,7 @@ impl Server {
     pub fn start_with(origin: &Origin, place: &Place, store: Store, options: &[&str]) -> Result<Self> {
         let path = match origin {
             Origin::Listening(address) => {
-                return Ok(Self { address: *address, program: None, _directory: None });
+                return Ok(Self { address: *address, program: None, started: None });
             }
             Origin::Program(path) => path,
         };
@@ -107,7 +108,23 @@ impl Server {
         }
         let (program, address) = Program::start_and_hear(&mut command, "ready ")?;
         let address = address.parse().context("the server does not say where it listens")?;
-        Ok(Self { address, program: Some(program), _directory: Some(directory) })
+        Ok(Self { address, program: Some(program), started: Some((path.clone(), directory)) })
+    }
+
+    /// Where it listens, and the pin that clients of version 3 know it by.
+    ///
+    /// # Errors
+    /// When it was not started here, or cannot say.
+    pub fn pinned(&self) -> Result<String> {
+        let Some((binary, directory)) = &self.started else {
+            bail!("the pin of a server that was not started here is not known");
+        };
+        let said = Command::new(binary).args(["pin", "--data"]).arg(directory.path()).output()?;
+        let pin = String::from_utf8(said.stdout)?;
+        if !said.status.success() {
+            bail!("the server does not say its pin: {}", String::from_utf8_lossy(&said.stderr));
+        }
+        Ok(format!("{}#{}", self.address, pin.trim_end()))
     }
 
     /// Its process id, if it was started here.

@@ -15,12 +15,16 @@ use crate::record::{Record, Run, say};
 use crate::reference::sqlite::{self, Table};
 use crate::reference::{disk, loopback};
 use crate::scenario::compare::System;
+use crate::scenario::latency::Receiver;
 use crate::scenario::limits::How;
 use crate::scenario::{compare, file, idle, latency, limits, mix, overload, pull, send};
 use crate::server::Store;
 
 /// Connections in everything that is compared.
 pub const CONNECTIONS: usize = 50;
+
+/// Receivers whose pull waits at the server; each has keys of its own, which take seconds.
+pub const WAITING: usize = 10;
 
 /// Requests in flight on each, where there are many.
 pub const DEPTH: usize = 32;
@@ -127,7 +131,10 @@ async fn measure(bench: &Bench, options: &Options, save: Option<&Path>, run: &mu
         one_round(bench, options, &mut log).await?;
     }
     log.round = 0;
-    log.take(idle::run(bench, &idle::Options { connections: options.idle, store: Store::Sqlite }).await?)?;
+    for tls in [false, true] {
+        let idle = idle::Options { connections: options.idle, tls, store: Store::Sqlite };
+        log.take(idle::run(bench, &idle).await?)?;
+    }
     let queue = pull::Options {
         messages: options.queue,
         connections: CONNECTIONS,
@@ -149,7 +156,6 @@ async fn measure(bench: &Bench, options: &Options, save: Option<&Path>, run: &mu
         };
         log.take(overload::run(bench, &soak).await?)?;
     }
-    log.run.skipped.push(latency::NOT_OFFERED.to_owned());
     Ok(())
 }
 
@@ -175,17 +181,19 @@ async fn one_round(bench: &Bench, options: &Options, log: &mut Log<'_>) -> Resul
     }
     log.take(limits::echo(CONNECTIONS, How::Each, SIZE, length).await?)?;
     log.take(send::run(bench, &send::Options { each: true, ..sends(options, 1, Store::Sqlite) }).await?)?;
-    let latency = latency::Options {
-        pairs: CONNECTIONS,
-        rate: 2_000.0,
-        receiver: latency::Receiver::Poll,
-        pause: 0,
-        size: SIZE,
-        store: Store::Sqlite,
-        seconds: options.seconds,
-        warm_up: 1.0,
-    };
-    log.take(latency::run(bench, &latency).await?)?;
+    for (receiver, pairs) in [(Receiver::Poll, CONNECTIONS), (Receiver::Wait, WAITING)] {
+        let latency = latency::Options {
+            pairs,
+            rate: 2_000.0,
+            receiver,
+            pause: 0,
+            size: SIZE,
+            store: Store::Sqlite,
+            seconds: options.seconds,
+            warm_up: 1.0,
+        };
+        log.take(latency::run(bench, &latency).await?)?;
+    }
     let mix =
         mix::Options { connections: CONNECTIONS, size: SIZE, store: Store::Sqlite, seconds: options.seconds };
     log.take(mix::run(bench, &mix).await?)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::record::{Run, readable};
-use crate::report::{CONNECTIONS, DEPTH};
+use crate::report::{CONNECTIONS, DEPTH, WAITING};
 use crate::statistics::Spread;
 
 /// What should hold for a figure, or a ratio of two.
@@ -196,7 +196,7 @@ pub fn all() -> Vec<Target> {
         ),
         target(
             "Receipt by a waiting client above the answer to its sender, middle, ms",
-            (format!("latency sqlite p{CONNECTIONS} 2000/s wait"), "receipt above answer p50 ms"),
+            (format!("latency sqlite p{WAITING} 2000/s wait"), "receipt above answer p50 ms"),
             None,
             AtMost(1.0),
         ),
@@ -208,13 +208,13 @@ pub fn all() -> Vec<Target> {
         ),
         target(
             "Server's memory for an idle connection, silent so far, KiB",
-            ("idle sqlite", "KiB each, silent"),
+            ("idle plain", "KiB each, silent"),
             None,
             AtMost(8.0),
         ),
         target(
             "Server's memory for an idle connection, after a request, KiB",
-            ("idle sqlite", "KiB each, after a request"),
+            ("idle plain", "KiB each, after a request"),
             None,
             AtMost(8.0),
         ),

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use messageu_client::Address;
+use messageu_client::modern::Connection;
+use messageu_wire::modern::operation::hello;
 use messageu_wire::operation::fetch_key;
 use messageu_wire::operations::Operation;
 use tokio::io::AsyncWriteExt;
@@ -11,12 +14,16 @@ use tokio::task::JoinSet;
 
 use crate::account::{Account, DIALECT, answer, connect_from_anywhere, register};
 use crate::bench::Bench;
+use crate::modern::connect;
 use crate::process::{Memory, allow_files};
 use crate::record::Record;
 use crate::server::{Server, Store};
 
 /// Connections that are made at once: no more than the system lets wait to be accepted.
 const AT_ONCE: usize = 500;
+
+/// Those that shake hands at once: what takes a processor's time should not wait for the others' until it is too late.
+const SHAKING: usize = 100;
 
 /// Files beside the connections.
 const OTHER_FILES: u64 = 200;
@@ -30,6 +37,9 @@ pub struct Options {
     /// Connections at once.
     #[arg(long, short, default_value_t = 20_000)]
     pub connections: usize,
+    /// With TLS, in version 3.
+    #[arg(long)]
+    pub tls: bool,
     /// What the server keeps messages in.
     #[arg(long, value_enum, default_value_t = Store::Sqlite)]
     pub store: Store,
@@ -39,11 +49,12 @@ impl Options {
     /// The name of the record.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("idle {} c{}", self.store.name(), self.connections)
+        let how = if self.tls { "tls" } else { "plain" };
+        format!("idle {how} {} c{}", self.store.name(), self.connections)
     }
 }
 
-/// Measures the server's memory with nobody there, with silent newcomers, and after each has made one request.
+/// Measures what so many connections cost the server.
 ///
 /// # Errors
 /// When the server does not take the connections, or the system allows hardly any.
@@ -63,30 +74,82 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Record> {
     let clients = files.to_string();
     let flags = ["--max-clients", &clients, "--idle-time", "86400"];
     let server = Server::start_with(&bench.origin, &bench.place, options.store, &flags)?;
-    let accounts = register(server.address, DIALECT, 1).await?;
-    let account = *accounts.first().context("no account")?;
-    // What the first requests make the server set up is not the connections' share.
-    drop(ask_on_all(several(&server, 10).await?, account).await?);
-    tokio::time::sleep(SETTLING).await;
-    let before = server.memory()?;
-
-    let mut streams = Vec::with_capacity(count);
-    while streams.len() < count {
-        streams.extend(several(&server, AT_ONCE.min(count - streams.len())).await?);
-    }
-    // One more is answered only after all before it were accepted.
-    drop(ask_on_all(several(&server, 1).await?, account).await?);
-    tokio::time::sleep(SETTLING).await;
-    let silent = server.memory()?;
-    let streams = ask_on_all(streams, account).await?;
-    tokio::time::sleep(SETTLING).await;
-    let served = server.memory()?;
-    let each = |after: Memory| after.resident.saturating_sub(before.resident) as f64 / streams.len() as f64;
+    let Figures { before, silent, served, connections } =
+        if options.tls { encrypted(&server, count).await? } else { plain(&server, count).await? };
+    let each = |after: Memory| after.resident.saturating_sub(before.resident) as f64 / connections as f64;
     Ok(Record::new(Options { connections: count, ..options.clone() }.name())
         .with("KiB each, silent", each(silent))
         .with("KiB each, after a request", each(served))
         .with("KiB of the server alone", before.resident as f64)
         .with("KiB at most", served.peak as f64))
+}
+
+/// The server's memory with nobody there, with silent newcomers, and after each of them has made one request.
+struct Figures {
+    before: Memory,
+    silent: Memory,
+    served: Memory,
+    connections: usize,
+}
+
+async fn plain(server: &Server, count: usize) -> Result<Figures> {
+    let accounts = register(server.address, DIALECT, 1).await?;
+    let account = *accounts.first().context("no account")?;
+    // What the first requests make the server set up is not the connections' share.
+    drop(ask_on_all(several(server, 10).await?, account).await?);
+    let before = settled(server).await?;
+
+    let mut streams = Vec::with_capacity(count);
+    while streams.len() < count {
+        streams.extend(several(server, AT_ONCE.min(count - streams.len())).await?);
+    }
+    // One more is answered only after all before it were accepted.
+    drop(ask_on_all(several(server, 1).await?, account).await?);
+    let silent = settled(server).await?;
+    let streams = ask_on_all(streams, account).await?;
+    let served = settled(server).await?;
+    Ok(Figures { before, silent, served, connections: streams.len() })
+}
+
+/// With TLS: the newcomers have shaken hands, and their request is one that needs no account.
+async fn encrypted(server: &Server, count: usize) -> Result<Figures> {
+    let address = server.pinned()?.parse()?;
+    greet_on_all(&shaken(&address, 10).await?).await?;
+    let before = settled(server).await?;
+
+    let mut connections = Vec::with_capacity(count);
+    while connections.len() < count {
+        connections.extend(shaken(&address, SHAKING.min(count - connections.len())).await?);
+    }
+    let silent = settled(server).await?;
+    greet_on_all(&connections).await?;
+    let served = settled(server).await?;
+    Ok(Figures { before, silent, served, connections: connections.len() })
+}
+
+async fn settled(server: &Server) -> Result<Memory> {
+    tokio::time::sleep(SETTLING).await;
+    server.memory()
+}
+
+async fn shaken(address: &Address, count: usize) -> Result<Vec<Connection>> {
+    let mut connecting = JoinSet::new();
+    for _ in 0..count {
+        let address = address.clone();
+        connecting.spawn(async move { connect(&address).await });
+    }
+    let mut connections = Vec::with_capacity(count);
+    while let Some(connection) = connecting.join_next().await {
+        connections.push(connection??);
+    }
+    Ok(connections)
+}
+
+async fn greet_on_all(connections: &[Connection]) -> Result<()> {
+    for connection in connections {
+        connection.call(hello::Request).await?;
+    }
+    Ok(())
 }
 
 async fn several(server: &Server, count: usize) -> Result<Vec<TcpStream>> {
