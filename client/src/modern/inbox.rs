@@ -107,12 +107,14 @@ impl Account {
     /// into the outbox. A cursor that has left something behind begins anew, for it may open by now.
     ///
     /// # Errors
-    /// See [`ErrorKind`]; what is not done is done the next time.
+    /// See [`ErrorKind`], the first of several; what is not done is done the next time.
     pub async fn follow_up(&self, server: &impl Server) -> Result<()> {
-        self.confirm_names(server).await?;
-        self.answer_offers(server).await?;
-        self.refresh_keys(server).await?;
-        self.flush(server).await.map(drop)
+        // What goes wrong with one of these is no reason to leave the others.
+        let names = self.confirm_names(server).await;
+        let offers = self.answer_offers(server).await;
+        let keys = self.refresh_keys(server).await;
+        let sent = self.flush(server).await.map(drop);
+        names.and(offers).and(keys).and(sent)
     }
 
     /// Deals with envelopes, as far as they open; says of each what became of it.

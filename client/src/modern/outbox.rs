@@ -1,7 +1,7 @@
 //! What goes out: sealed and stored together with the session that sealed it, before anything is sent. So each try sends
 //! the same bytes, and what the server has once, it takes as the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use messageu_envelope::dh::DhSecret;
 use messageu_envelope::init::seal_init;
@@ -56,6 +56,8 @@ pub enum Why {
     Refused(CallError),
     /// The contact is blocked, or has another identity now.
     Status(Status),
+    /// The contact has another identity now, and nothing can be sealed to that: the server has no keys of it that are good.
+    Keys(Error),
 }
 
 impl Account {
@@ -140,8 +142,8 @@ impl Account {
         let mut flushed = Flushed::default();
         // The second time is for those who turned out to have another identity.
         for _ in 0..2 {
-            self.seal_stale_again(server).await?;
-            if !self.flush_once(server, &mut flushed).await? {
+            let unfit = self.seal_stale_again(server).await?;
+            if !self.flush_once(server, &unfit, &mut flushed).await? {
                 break;
             }
         }
@@ -149,7 +151,12 @@ impl Account {
     }
 
     /// Says whether anybody's identity has changed.
-    async fn flush_once(&self, server: &impl Server, flushed: &mut Flushed) -> Result<bool> {
+    async fn flush_once(
+        &self,
+        server: &impl Server,
+        unfit: &BTreeMap<ClientId, Error>,
+        flushed: &mut Flushed,
+    ) -> Result<bool> {
         let mut held = BTreeSet::new();
         let mut moved = false;
         flushed.waiting.clear();
@@ -162,7 +169,9 @@ impl Account {
             let contact = Contact::of(&contact);
             if !is_sendable(contact.status) || unsent.is_stale {
                 held.insert(to);
-                flushed.waiting.push((contact.clone(), Why::Status(contact.status)));
+                let why =
+                    unfit.get(&to).map_or(Why::Status(contact.status), |error| Why::Keys(error.clone()));
+                flushed.waiting.push((contact, why));
                 continue;
             }
             let envelope = Envelope::new(unsent.envelope.0.to_vec()).map_err(crypto)?;
@@ -195,8 +204,9 @@ impl Account {
         Ok(moved)
     }
 
-    /// Seals what was sealed to identities that have gone to those that came.
-    async fn seal_stale_again(&self, server: &impl Server) -> Result<()> {
+    /// Seals what was sealed to identities that have gone to those that came. Returns to whom nothing can be sealed, and why.
+    async fn seal_stale_again(&self, server: &impl Server) -> Result<BTreeMap<ClientId, Error>> {
+        let mut unfit = BTreeMap::new();
         let stale = self.store.read(|tx| tx.list::<Unsent>(OUTBOX, ALL))?;
         let stale: BTreeSet<_> =
             stale.into_iter().filter(|(_, unsent)| unsent.is_stale).map(|(_, unsent)| unsent.to.0).collect();
@@ -205,7 +215,14 @@ impl Account {
             if require_sendable(&peer).is_err() {
                 continue;
             }
-            self.begin_session(server, &Designation::Id(to)).await?;
+            match self.begin_session(server, &Designation::Id(to)).await {
+                Ok(()) => {}
+                Err(error) if is_of_one_peer(&error) => {
+                    unfit.insert(to, error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             self.store.write(|tx| {
                 let mut peer = known_peer(tx, &Designation::Id(to))?;
                 for (number, unsent) in tx.list::<Unsent>(OUTBOX, ALL)? {
@@ -217,7 +234,7 @@ impl Account {
                 Ok(())
             })?;
         }
-        Ok(())
+        Ok(unfit)
     }
 
     fn seal_again(&self, tx: &Tx<'_>, peer: &mut Peer, unsent: &Unsent) -> Result<()> {
@@ -242,7 +259,12 @@ impl Account {
                 self.store.write(|tx| tx.erase::<PeerOffer>(&stored.from.0.0).map(drop))?;
                 continue;
             };
-            let met = self.fetch(server, &who).await?;
+            let met = match self.fetch(server, &who).await {
+                Ok(met) => met,
+                // Tried again until the offer has expired.
+                Err(error) if is_of_one_peer(&error) => continue,
+                Err(error) => return Err(error),
+            };
             let message_id = random_id();
             let answer = offer
                 .answer(&self.key, &met.bundle, self.now_ms(), message_id, &mut rand::rng())
@@ -380,6 +402,11 @@ pub(super) fn redirect(tx: &Tx<'_>, from: ClientId, to: ClientId) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Whether something went wrong with one contact, which is no reason not to go on with the others.
+fn is_of_one_peer(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Refused | ErrorKind::Peer | ErrorKind::Data)
 }
 
 fn is_sendable(status: Status) -> bool {

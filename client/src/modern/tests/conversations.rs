@@ -154,3 +154,20 @@ async fn a_stranger_who_asks_for_a_session_is_answered_when_approved() {
     alice.send("bob", "thanks").await.unwrap();
     assert!(bob.receives().await.last().unwrap().ends_with(": thanks"));
 }
+
+#[tokio::test]
+async fn who_asked_for_a_session_and_is_gone_holds_up_nobody_elses_mail() {
+    let world = World::new();
+    let (alice, mut bob) = world.pair().await;
+    let carol = world.user("carol").await;
+    alice.send("bob", "hi").await.unwrap();
+    alice.send("carol", "hi").await.unwrap();
+    carol.receives().await;
+    bob.receives().await;
+    bob.account().queue_offer(&who("alice")).unwrap();
+    bob.account().flush(&bob.link).await.unwrap();
+    bob.account.take().unwrap().erase(&bob.link).await.unwrap();
+    alice.account().queue_text(&who("carol"), "still here").unwrap();
+    alice.receives().await;
+    assert_eq!(carol.receives().await, ["alice: still here"]);
+}

@@ -171,6 +171,31 @@ async fn who_missed_the_notice_learns_of_the_new_identity_when_sending() {
 }
 
 #[tokio::test]
+async fn a_new_identity_without_good_keys_holds_up_nobody_elses_mail() {
+    let world = World::new();
+    let (alice, mut bob) = world.pair().await;
+    let carol = world.user("carol").await;
+    alice.send("bob", "one").await.unwrap();
+    let before = bob.account.take().unwrap();
+    let after = before.rotate_identity(&bob.link, NewKeys::generate).await.unwrap();
+    bob.link.me.set(after.id());
+    bob.account = Some(after);
+    world.hub.accounts.borrow_mut().get_mut(&bob.id()).unwrap().bundle.content.epoch.0 += 1;
+
+    let flushed = alice.send("bob", "two").await.unwrap();
+    let waiting: Vec<_> = flushed.waiting.iter().map(|(to, why)| (to.id, why)).collect();
+    let [(to, outbox::Why::Keys(why))] = waiting[..] else { panic!("{waiting:?}") };
+    assert_eq!((to, why.kind()), (bob.id(), ErrorKind::Data));
+    let flushed = alice.send("carol", "hello").await.unwrap();
+    assert!(flushed.failed.is_empty(), "{flushed:?}");
+    assert_eq!(carol.receives().await, ["alice: new", "alice: hello"]);
+
+    world.hub.accounts.borrow_mut().get_mut(&bob.id()).unwrap().bundle.content.epoch.0 -= 1;
+    alice.receive().await.unwrap();
+    assert_eq!(bob.receives().await, ["alice: new", "alice: one", "alice: two"]);
+}
+
+#[tokio::test]
 async fn a_succession_that_the_old_identity_has_not_signed_is_a_change() {
     let world = World::new();
     let (alice, bob) = world.pair().await;

@@ -492,6 +492,13 @@ fn refused(what: &str, to: &Contact, why: &Why) -> Error {
                 None => refused,
             }
         }
+        Why::Keys(error) => {
+            let waits = Error::new(error.kind(), format!("{what} for {to} is not sent: {error}"));
+            match error.hint_text() {
+                Some(hint) => waits.hint(hint),
+                None => waits,
+            }
+        }
         Why::Status(status) => {
             let what = format!("{what} for {to} is not sent: they are {}", status.word());
             Error::new(ErrorKind::Peer, what)
