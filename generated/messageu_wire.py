@@ -2598,7 +2598,7 @@ MODERN = {
         "register": {"for_clients": False, "request": {"code": 3002, "type": "RegisterRequest", "max": 1999}, "response": {"code": 4002, "type": "RegisterResponse", "max": 21}},
         "verify_registration": {"for_clients": False, "request": {"code": 3003, "type": "VerifyRegistrationRequest", "max": 22}, "response": {"code": 4003, "type": "VerifyRegistrationResponse", "max": 16}},
         "publish_keys": {"for_clients": True, "request": {"code": 3010, "type": "PublishKeysRequest", "max": 4896}, "response": {"code": 4010, "type": "PublishKeysResponse", "max": 2}},
-        "fetch_keys": {"for_clients": True, "request": {"code": 3011, "type": "FetchKeysRequest", "max": 16}, "response": {"code": 4011, "type": "FetchKeysResponse", "max": 1330}},
+        "fetch_keys": {"for_clients": False, "request": {"code": 3011, "type": "FetchKeysRequest", "max": 16}, "response": {"code": 4011, "type": "FetchKeysResponse", "max": 1330}},
         "send_envelope": {"for_clients": True, "request": {"code": 3020, "type": "SendEnvelopeRequest", "max": 131109}, "response": {"code": 4020, "type": "SendEnvelopeResponse", "max": 33}},
         "pull_envelopes": {"for_clients": True, "request": {"code": 3021, "type": "PullEnvelopesRequest", "max": 16}, "response": {"code": 4021, "type": "PullEnvelopesResponse", "max": 1048576}},
         "acknowledge": {"for_clients": True, "request": {"code": 3022, "type": "AcknowledgeRequest", "max": 8002}, "response": {"code": 4022, "type": "AcknowledgeResponse", "max": 2}},

@@ -43,7 +43,6 @@ fn requests_for_clients() -> Vec<Request> {
     let file_id = FileId([5; 16]);
     let requests: Vec<Request> = vec![
         publication(alice.bundle(9), 1..2).into(),
-        fetch_keys::Request { client_id: alice.id() }.into(),
         mail(alice.id(), 1, b"hello").into(),
         pull(0, Duration::from_secs(60)).into(),
         acknowledge::Request { sequences: AtMost::default() }.into(),
@@ -86,6 +85,25 @@ fn what_is_for_clients_is_refused_to_strangers_and_to_the_clients_of_others() {
         assert_eq!(bobs.error(request.clone()), ErrorCode::NOT_AUTHENTICATED, "{}", request.operation());
     }
     assert_eq!(Modern::of(address, &alice).pull(), []);
+}
+
+#[test]
+fn nobody_sees_the_keys_that_others_are_given_uses_none_up_and_learns_nothing_else() {
+    let (_data, _server, address, alice) = world();
+    let mut alices = Modern::of(address, &alice);
+    let bundle = alice.bundle(9);
+    alices.call(publication(bundle.clone(), 1..3)).unwrap();
+    let request = fetch_keys::Request { client_id: alice.id() };
+    let mut nobody = Modern::connect(address);
+    nobody.id = ClientId::NOBODY;
+    let seen = nobody.call(request).unwrap();
+    assert_eq!((seen.bundle, seen.one_time_key), (bundle.clone(), None));
+    assert_eq!(alices.call(publication(bundle, 1..1)).unwrap().remaining, 2);
+    let unknown = fetch_keys::Request { client_id: User::number(1).id() };
+    assert_eq!(nobody.error(unknown), ErrorCode::UNKNOWN_CLIENT);
+    // Who says they are somebody has to prove it, for this as for everything else.
+    nobody.id = alice.id();
+    assert_eq!(nobody.error(request), ErrorCode::NOT_AUTHENTICATED);
 }
 
 #[test]

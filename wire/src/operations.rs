@@ -51,7 +51,7 @@ macro_rules! operations {
                 Register           register            [3002 => 4002] anybody "create an account for an identity";
                 VerifyRegistration verify_registration [3003 => 4003] anybody "finish a registration with its code";
                 PublishKeys        publish_keys        [3010 => 4010] client  "publish a new key bundle and one-time keys";
-                FetchKeys          fetch_keys          [3011 => 4011] client  "fetch a client's key bundle and a one-time key";
+                FetchKeys          fetch_keys          [3011 => 4011] anybody "fetch a client's key bundle and a one-time key";
                 SendEnvelope       send_envelope       [3020 => 4020] client  "put an envelope into a client's queue";
                 PullEnvelopes      pull_envelopes      [3021 => 4021] client  "fetch what waits for the asker, or wait for it";
                 Acknowledge        acknowledge         [3022 => 4022] client  "delete envelopes that were received";

@@ -23,11 +23,12 @@ use messageu_wire::modern::operation::{erase_account, fetch_keys, publish_keys, 
 use rand::Rng;
 use zeroize::Zeroizing;
 
+use super::contacts::show;
 use super::server::Server;
 use super::sessions;
 use super::state::records::{
     BundleKeys, Numbers, OneTimeKey, Own, OwnOffer, Replay, Seen, Server as StoredServer, SessionState,
-    Unopened,
+    StoredEvent, Unopened, Unshown,
 };
 use super::state::{Passphrase, Secret, StateFiles, Store, Stored, Tx};
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +42,10 @@ const ONE_TIME_KEYS_LOW: u16 = 50;
 const ONE_TIME_KEYS_KEPT: usize = 2000;
 /// Seconds after which the server is asked how many one-time keys are left.
 const PUBLISH_INTERVAL: u64 = 24 * 60 * 60;
+/// Seconds after which it is looked at what the server gives others as our keys.
+const CHECK_INTERVAL: u64 = 24 * 60 * 60;
+/// Seconds in which a new bundle gets to the server, and to whoever looks for it there.
+const PUBLISHING_TIME: u64 = 60 * 60;
 /// Seconds after which it is looked for what has to be erased.
 const SWEEP_INTERVAL: u64 = 12 * 60 * 60;
 /// Seconds that an envelope is remembered: longer than a server keeps one.
@@ -299,18 +304,47 @@ impl Account {
         Ok(())
     }
 
-    /// Whether the server gives others the keys that we published: asked on a connection that is not ours, it cannot know
-    /// whom to lie to.
+    /// Whether it is time to look at what the server gives others as our keys: once a day.
     ///
     /// # Errors
-    /// See [`ErrorKind`].
-    pub async fn are_keys_ours(&self, server: &impl Server) -> Result<bool> {
-        let answer = server.call(fetch_keys::Request { client_id: self.id() }).await?;
-        // Another process may have replaced the bundle meanwhile: any that was published is ours.
-        self.store.read(|tx| {
-            let known = tx.find::<BundleKeys>(&answer.bundle.content.prekey_id.0.to_le_bytes())?;
-            Ok(known.is_some_and(|known| *known.bundle.0 == answer.bundle.encode()))
+    /// [`ErrorKind::Profile`] if the state cannot be read.
+    pub fn is_check_due(&self) -> Result<bool> {
+        let own = self.store.read(known_own)?;
+        Ok(own.successor.is_none() && own.checked.saturating_add(CHECK_INTERVAL) <= self.now().0)
+    }
+
+    /// Looks at what the server gives others as our keys, and tells the user if they are not ours. `nobody` is a connection on
+    /// which we have not said who we are, so that the server does not know whom to lie to.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; what could not be looked at is looked at the next time.
+    pub async fn check_own_keys(&self, nobody: &impl Server) -> Result<()> {
+        let bundle = match nobody.call(fetch_keys::Request { client_id: self.id() }).await {
+            Ok(answer) => Some(answer.bundle),
+            Err(error) if error.code() == Some(ErrorCode::UNKNOWN_CLIENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.store.write(|tx| {
+            let is_ours = match &bundle {
+                Some(bundle) => self.is_our_bundle(tx, bundle)?,
+                None => false,
+            };
+            if !is_ours {
+                let event = StoredEvent::OtherKeys;
+                show(tx, Unshown { from: None, message_id: None, sent_ms: self.now_ms().0, event })?;
+            }
+            put_own(tx, &Own { checked: self.now().0, ..known_own(tx)? })
         })
+    }
+
+    /// Whether the server may give this as our bundle: the one that we have told it, or one before while that is new.
+    fn is_our_bundle(&self, tx: &Tx<'_>, bundle: &Bundle) -> Result<bool> {
+        let (keys, current) = current_bundle(tx)?;
+        let is_new =
+            !keys.is_published || current.content.issued.0.saturating_add(PUBLISHING_TIME) > self.now().0;
+        let known = tx.find::<BundleKeys>(&bundle.content.prekey_id.0.to_le_bytes())?;
+        let is_known = known.is_some_and(|known| *known.bundle.0 == bundle.encode());
+        Ok(*bundle == current || is_new && is_known)
     }
 
     /// Seals the account's keys here under another passphrase, or none. What was sealed under them stays as it is: whoever has
@@ -447,6 +481,7 @@ fn create(tx: &Tx<'_>, who: &Registrant, keys: &NewKeys, now: UnixSeconds) -> Re
         next: Numbers { epoch: 1, prekey: 1, wrap: 1, one_time: 1, offer: 1 },
         published: 0,
         swept: now.0,
+        checked: now.0,
     };
     // Read back from its stored form, so that what cannot be read again is not registered.
     let wrapping =

@@ -54,6 +54,8 @@ pub enum Event {
     Offer(ClientId),
     /// A session that we asked for has begun.
     Answered,
+    /// The server gives others keys for us that we have not published, or says that we are not there.
+    OtherKeys,
     /// Somebody has written for the first time: their identity is pinned.
     NewContact,
     /// The contact has another identity, which the one before has signed. Who was verified is to be verified again.
@@ -146,6 +148,7 @@ impl StoredEvent {
             Self::Unreadable => Event::Unreadable,
             Self::Offer => Event::Offer(from.unwrap_or(ClientId::NOBODY)),
             Self::Answered => Event::Answered,
+            Self::OtherKeys => Event::OtherKeys,
             Self::NewContact => Event::NewContact,
             Self::Rotated { from } => Event::Rotated { from: from.0 },
             Self::Changed { to } => Event::Changed { to: to.0 },

@@ -63,6 +63,9 @@ pub(crate) struct Own {
     /// When it was last looked for what has to be erased, in seconds since 1970.
     #[serde(default)]
     pub(crate) swept: u64,
+    /// When it was last looked what the server gives others as our keys, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) checked: u64,
 }
 
 /// Numbers that are used once.
@@ -229,6 +232,8 @@ pub(crate) enum StoredEvent {
     Offer,
     /// Our offer was answered.
     Answered,
+    /// The server gives others keys for us that are not ours.
+    OtherKeys,
     /// Somebody has written whom we did not know.
     NewContact,
     /// The contact's old identity has signed a new one.

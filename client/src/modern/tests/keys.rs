@@ -91,10 +91,36 @@ async fn keys_whose_publication_was_not_answered_are_published_again() {
 async fn keys_that_the_server_gives_others_in_place_of_ours_are_noticed() {
     let world = World::new();
     let (alice, bob) = world.pair().await;
-    assert!(alice.account().are_keys_ours(&bob.link).await.unwrap());
+    let nobody = Link::new(&world.hub, ClientId::NOBODY);
+    assert!(!alice.account().is_check_due().unwrap());
+    world.pass(DAY);
+    assert!(alice.account().is_check_due().unwrap());
+    alice.account().check_own_keys(&nobody).await.unwrap();
+    assert!(!alice.account().is_check_due().unwrap());
+    assert_eq!(alice.shown(), [""; 0]);
+
     let bobs = published(&world, &bob).0;
-    world.hub.accounts.borrow_mut().get_mut(&alice.id()).unwrap().bundle = bobs;
-    assert!(!alice.account().are_keys_ours(&bob.link).await.unwrap());
+    let give = |bundle| world.hub.accounts.borrow_mut().get_mut(&alice.id()).unwrap().bundle = bundle;
+    let alices = published(&world, &alice).0;
+    give(bobs);
+    alice.account().check_own_keys(&nobody).await.unwrap();
+    assert_eq!(alice.shown(), ["?: other keys"]);
+
+    give(alices.clone());
+    world.pass(7 * DAY);
+    alice.account().refresh_keys(&alice.link).await.unwrap();
+    assert_ne!(published(&world, &alice).0, alices);
+    // The one before is still on its way out; an hour later, who gives it away keeps the new one back.
+    give(alices);
+    alice.account().check_own_keys(&nobody).await.unwrap();
+    assert_eq!(alice.shown(), [""; 0]);
+    world.pass(60 * 60);
+    alice.account().check_own_keys(&nobody).await.unwrap();
+    assert_eq!(alice.shown(), ["?: other keys"]);
+
+    world.hub.accounts.borrow_mut().remove(&alice.id());
+    alice.account().check_own_keys(&nobody).await.unwrap();
+    assert_eq!(alice.shown(), ["?: other keys"]);
 }
 
 #[tokio::test]

@@ -147,6 +147,7 @@ fn told(event: &Event) -> String {
         Event::Unreadable => "unreadable".to_owned(),
         Event::Offer(_) => "offer".to_owned(),
         Event::Answered => "answered".to_owned(),
+        Event::OtherKeys => "other keys".to_owned(),
         Event::NewContact => "new".to_owned(),
         Event::Rotated { .. } => "rotated".to_owned(),
         Event::Changed { .. } => "changed".to_owned(),

@@ -414,7 +414,7 @@ fn after_long_help() -> String {
          text_sent, file_sent, key_requested: the same, to, to_id, message_id, delivery (sent, queued)\n  \
          of receive, all: the same, from, from_id, message_id, sent_ms\n    \
          text: text; file: path, size; file_lost: file_name; missing: messages\n    \
-         new_contact, answered, offer, unreadable; rotated: before; changed: to; unknown: type\n  \
+         new_contact, answered, offer, unreadable, other_keys; rotated: before; changed: to; unknown: type\n  \
          message (of history): the same, kind (as of receive, with its fields), ours, delivery (done, queued, failed)\n  \
          identity_rotated: id, before, code; account_erased: name; exported: path; imported: name, id; passphrase_changed: protected\n\n\
          Conversations in the classic dialects are {LEGACY_BANNER}.",

@@ -170,6 +170,8 @@ impl Modern<'_> {
                 break;
             }
         }
+        self.check_own_keys(&account).await?;
+        shown += self.show(&account, most - shown)?;
         if shown == 0 {
             self.output.note("no messages");
         }
@@ -211,6 +213,7 @@ impl Modern<'_> {
         account.follow_up(&connection).await?;
         loop {
             self.fetch(account, &connection).await?;
+            self.check_own_keys(account).await?;
             *left -= self.show(account, *left)?;
             if *left == 0 {
                 return Ok(());
@@ -390,6 +393,22 @@ impl Modern<'_> {
             &format!("this profile is {} now", account.name()),
             &json!({ "event": "imported", "name": account.name().as_str(), "id": account.id().to_string() }),
         )
+    }
+
+    /// Once a day, looks at what the server gives others as our keys: as nobody, on a connection of its own.
+    async fn check_own_keys(self, account: &Account) -> Result<()> {
+        if !account.is_check_due()? {
+            return Ok(());
+        }
+        let checked = async {
+            let nobody = self.connect(&self.address(Some(account))?).await?;
+            account.check_own_keys(&nobody).await
+        };
+        match checked.await {
+            // A server that is older, or busy, is no reason for what is at hand to fail.
+            Err(error) if is_passing(&error) || error.kind() == ErrorKind::Refused => Ok(()),
+            checked => checked,
+        }
     }
 
     fn show(self, account: &Account, most: usize) -> Result<usize> {

@@ -28,6 +28,11 @@ pub(super) fn arrival_hint(arrival: &Arrival) -> Option<String> {
         Event::Changed { .. } => Some(format!(
             "nothing is sent to them before you decide. Ask them another way whether they have registered anew; if so: messageu approve {handle}"
         )),
+        Event::OtherKeys => Some(
+            "somebody may be in the way of what others write to you. Who has verified you is not deceived, and their messages \
+             do not come. Ask whoever runs the server"
+                .to_owned(),
+        ),
         Event::Unreadable => {
             Some("if you know who it was from, ask them to send it again; for a new session with them: messageu request-key NAME".to_owned())
         }
@@ -139,6 +144,7 @@ fn event_text(event: &Event) -> String {
         Event::Unreadable => "something came that does not open".to_owned(),
         Event::Offer(id) => format!("{id} asks for a session"),
         Event::Answered => "the new session has begun".to_owned(),
+        Event::OtherKeys => "the server gives others keys for you that are not yours".to_owned(),
         Event::NewContact => "a new contact, whose identity is remembered from now on".to_owned(),
         Event::Rotated { .. } => "a new identity, signed by the one before".to_owned(),
         Event::Changed { to } => format!(
@@ -159,6 +165,7 @@ fn event_json(event: &Event) -> (&'static str, Value) {
         Event::Unreadable => ("unreadable", json!({})),
         Event::Offer(id) => ("offer", json!({ "from_id": id.to_string() })),
         Event::Answered => ("answered", json!({})),
+        Event::OtherKeys => ("other_keys", json!({})),
         Event::NewContact => ("new_contact", json!({})),
         Event::Rotated { from } => ("rotated", json!({ "before": from.to_string() })),
         Event::Changed { to } => ("changed", json!({ "to": to.to_string() })),
