@@ -351,3 +351,28 @@ fn following_shows_at_once_what_comes_while_the_profile_is_used_otherwise() {
     Command::new("kill").args(["-INT", &interrupted.id().to_string()]).status().unwrap();
     assert!(interrupted.wait_with_output().unwrap().status.success());
 }
+
+#[test]
+fn the_self_test_passes_in_version_3_and_leaves_nobody_behind() {
+    let server = Modern::start();
+    let nobody = User::modern("nobody", &server.address);
+    let out = nobody.ok(&["test"]);
+    let lines: Vec<&str> = out.lines().collect();
+    let [steps @ .., summary] = lines.as_slice() else { panic!("{out}") };
+    assert!(steps.len() >= 20 && steps.iter().all(|step| step.starts_with("ok   3: ")), "{out}");
+    assert!(summary.starts_with(&format!("{} passed, 0 failed", steps.len())), "{out}");
+    let clients = rusqlite::Connection::open(server.data.path().join("messageu.db")).and_then(|database| {
+        database.query_row("SELECT count(*) FROM modern_accounts", [], |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(clients.unwrap(), 0);
+}
+
+#[test]
+fn a_server_that_is_not_the_pinned_one_fails_the_self_test() {
+    let (server, other) = (Modern::start(), Modern::start());
+    let (_, pin) = other.address.split_once('#').unwrap();
+    let nobody = User::modern("nobody", format!("{}#{pin}", server.place()));
+    let run = nobody.run(&["test"]);
+    assert_eq!(run.code, Some(7), "{run:?}");
+    assert!(run.out.starts_with("FAIL 3: the server shows the key that is pinned"), "{run:?}");
+}

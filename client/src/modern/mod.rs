@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod inbox;
 mod outbox;
+pub mod self_test;
 mod server;
 mod sessions;
 mod state;

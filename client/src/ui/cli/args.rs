@@ -246,9 +246,13 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "to_file")]
         none: bool,
     },
-    /// Test a server: every operation, by two throw-away users (whose accounts stay, where they cannot be deleted)
+    /// Test a server: every operation, by two throw-away users (whose accounts stay in dialects that cannot delete them)
+    #[command(
+        after_help = "In version 3 if the server's address has a pin or with --dialect 3, else in the classic dialect that \
+                            the server is found to speak."
+    )]
     Test {
-        /// Test in every dialect that a server can tell apart on one port
+        /// Test in every classic dialect that a server can tell apart on one port; with a pin, in version 3 too
         #[arg(long)]
         all_dialects: bool,
     },

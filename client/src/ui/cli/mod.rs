@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::CommandFactory;
-use messageu_client::modern::Account;
+use messageu_client::modern::{Account, self_test as modern_self_test};
 use messageu_client::self_test::{self, Step, Summary, detectable_dialects};
 use messageu_client::{
     Arrival, Error, ErrorKind, Options, Profile, Result, Sent, Session, TEXT_LIMIT, UNSURE_HINT, WhyWaiting,
@@ -532,18 +532,36 @@ impl Call {
                 Error::new(ErrorKind::Usage, "which server is to be tested?").hint("--server HOST:PORT")
             })?,
         };
-        let dialects: Vec<Option<Dialect>> =
-            if all_dialects { detectable_dialects().map(Some).collect() } else { vec![self.options.dialect] };
+        // Whoever knows a server's pin means version 3, unless they say otherwise.
+        let modern = match self.dialect {
+            Some(choice) => choice == DialectChoice::Modern,
+            None => server.pin().is_some(),
+        };
+        let mut dialects: Vec<Tested> = match (all_dialects, modern) {
+            (true, _) => detectable_dialects().map(|dialect| Tested::Classic(Some(dialect))).collect(),
+            (false, true) => Vec::new(),
+            (false, false) => vec![Tested::Classic(self.options.dialect)],
+        };
+        if modern {
+            dialects.push(Tested::Modern);
+        }
         let mut total = Summary::default();
-        for dialect in dialects {
-            let options = Options { server: Some(server.clone()), dialect, ..self.options.clone() };
-            let dialect = dialect.map_or("auto".to_owned(), |dialect| dialect.to_string());
+        for tested in dialects {
             let mut written = Ok(());
             let mut report = |step: &Step| {
-                let outcome = self.report(&dialect, step);
+                let outcome = self.report(&tested.to_string(), step);
                 written = std::mem::replace(&mut written, Ok(())).and(outcome);
             };
-            let summary = self_test::run(&options, &mut report).await?;
+            let summary = match tested {
+                Tested::Modern => {
+                    let patience = self.modern().patience();
+                    modern_self_test::run(&server, patience, &mut report).await?
+                }
+                Tested::Classic(dialect) => {
+                    let options = Options { server: Some(server.clone()), dialect, ..self.options.clone() };
+                    self_test::run(&options, &mut report).await?
+                }
+            };
             written?;
             total.passed += summary.passed;
             total.failed += summary.failed;
@@ -586,6 +604,24 @@ impl Call {
 
     async fn open(&self) -> Result<Session> {
         Session::open(&self.profile, self.options.clone()).await
+    }
+}
+
+/// What a server is tested in.
+enum Tested {
+    /// A classic dialect, or the one that it turns out to speak.
+    Classic(Option<Dialect>),
+    /// Version 3.
+    Modern,
+}
+
+impl std::fmt::Display for Tested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Classic(Some(dialect)) => dialect.fmt(f),
+            Self::Classic(None) => f.write_str("auto"),
+            Self::Modern => f.write_str("3"),
+        }
     }
 }
 

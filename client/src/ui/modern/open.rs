@@ -81,9 +81,13 @@ impl Modern<'_> {
         }
     }
 
+    /// How long a server is waited for.
+    pub(crate) fn patience(self) -> Patience {
+        Patience { connect: self.options.timeout, answer: self.options.timeout }
+    }
+
     pub(super) async fn connect(self, address: &Address) -> Result<Connection> {
-        let patience = Patience { connect: self.options.timeout, answer: self.options.timeout };
-        Connection::connect(address, patience).await
+        Connection::connect(address, self.patience()).await
     }
 
     /// A connection that is authenticated as the account.
