@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use messageu_wire::envelope::bundle::{Bundle, BundleContent, MIN_DIALECT};
+use messageu_wire::envelope::control::{Control, SuccessionNotice};
 use messageu_wire::envelope::field::{
     Binding, ClientNonce, DhPublicKey, Digest, EnvelopeId, Epoch, FileId, Fingerprint, OfferId, OneTimeId,
     PrekeyId, RsaPublicKey, ServerKeyHash, ServerNonce, SessionId, Signature, UnixMillis, UnixSeconds,
@@ -250,7 +251,7 @@ fn envelopes() -> [(&'static str, Layout); 6] {
     ]
 }
 
-fn contents() -> [(&'static str, Layout); 2] {
+fn contents() -> [(&'static str, Layout); 3] {
     let frame = Frame {
         body_type: BodyType::TEXT,
         sent: UnixMillis(0x41),
@@ -264,7 +265,24 @@ fn contents() -> [(&'static str, Layout); 2] {
         tags: Digest([0x45; 32]),
         name: FileName::new("note.txt").unwrap(),
     };
+    let (identity, by_old, _) = keys();
+    let by_new = Signature([0x46; 384]);
+    let notice = SuccessionNotice { issued: UnixSeconds(0x47), identity, by_old, by_new };
+    let said = Control::Succession(Box::new(notice)).encode();
+    assert_eq!(said[0], 2, "the kind, in front");
     [
+        (
+            "succession-notice",
+            (
+                said[1..].to_vec(),
+                vec![
+                    ("issued", vec![0x47, 0, 0, 0, 0, 0, 0, 0]),
+                    ("identity", vec![0x81; 422]),
+                    ("by old", vec![0x82; 384]),
+                    ("by new", vec![0x46; 384]),
+                ],
+            ),
+        ),
         (
             "frame",
             (

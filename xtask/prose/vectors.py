@@ -1,0 +1,390 @@
+"""Holds the client of spec.md to every file of vectors/ and to the values that spec.md itself gives.
+
+Usage: vectors.py CLIENT VECTORS SPEC
+"""
+
+import base64
+import importlib.util
+import io
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+
+def load(path):
+    found = importlib.util.spec_from_file_location("client", path)
+    client = importlib.util.module_from_spec(found)
+    found.loader.exec_module(client)
+    return client
+
+
+client = load(sys.argv[1])
+VECTORS, SPEC = Path(sys.argv[2]), Path(sys.argv[3]).read_text()
+OPENED = set()
+CHECKS = 0
+
+
+def data(name):
+    """A file of vectors/, noted as used."""
+    OPENED.add(name)
+    return json.loads((VECTORS / name).read_text(), object_hook=lambda fields: Fields(fields))
+
+
+class Fields(dict):
+    """Fields by name; those that are hexadecimal digits as bytes."""
+
+    def __getitem__(self, name):
+        value = super().__getitem__(name)
+        if isinstance(value, str) and re.fullmatch("([0-9a-f]{2})*", value):
+            return bytes.fromhex(value)
+        return value
+
+
+def same(found, expected, what):
+    global CHECKS
+    CHECKS += 1
+    if found != expected:
+        sys.exit(f"{what}: {found!r:.400} where {expected!r:.400} belongs")
+
+
+def is_refused(what, attempt):
+    """What damaged input must bring about, whichever error says so."""
+    global CHECKS
+    CHECKS += 1
+    try:
+        attempt()
+    except (ValueError, LookupError, struct.error):
+        return
+    sys.exit(f"{what}: taken, though it is damaged")
+
+
+def flipped(whole, at):
+    return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:]
+
+
+# The classic dialects: recorded conversations of independent programs.
+
+
+def request_payload(dialect, operation, fields):
+    match operation:
+        case "register":
+            return struct.pack("255s160s", fields.get("name").encode(), fields["public_key"])
+        case "fetch_key":
+            return fields["client_id"]
+        case "send_message":
+            same(len(fields["content"]), fields["size"], "the size of a content")
+            return client.encode_send(dialect, fields["to"], fields["type"], fields["content"])
+        case _:
+            same(dict(fields), {}, f"the payload of {operation}")
+            return b""
+
+
+def response_payload(operation, fields):
+    """What the client has to find, in its own form."""
+    match operation:
+        case "register":
+            return fields["client_id"]
+        case "list_clients":
+            clients = [(one["client_id"], one.get("name")) for one in fields["clients"]]
+            same(len(clients), fields["count"], "the count of clients")
+            return clients
+        case "fetch_key":
+            return (fields["client_id"] if "client_id" in fields else b"", fields["public_key"])
+        case "send_message":
+            return (fields["to"] if "to" in fields else b"", fields.get("message_id"))
+        case "pull_messages":
+            messages = [(one["from"], one.get("message_id"), one["type"], one["content"]) for one in fields["messages"]]
+            same(len(messages), fields["count"], "the count of messages")
+            return messages
+        case _:
+            return None
+
+
+def recorded(name):
+    conversation = data(name)
+    for exchange in conversation["exchanges"]:
+        what, operation = f"{name}, {exchange.get('step')}", exchange["operation"]
+        dialect, asked = client.parse_dialect(conversation["dialect"]), exchange["request_fields"]
+        dialect.version = asked["version"]
+        payload = request_payload(dialect, operation, asked["payload"])
+        crossed = bytearray(exchange["request"])
+        for gap in asked.get("meaningless", []):
+            crossed[gap["at"]:gap["at"] + gap["size"]] = bytes(gap["size"])
+        # Where a quirk makes the declared size wrong, the client writes the right one.
+        at = 20 if dialect.aligned else 18 if dialect.family == "a" else 19
+        same(struct.unpack(dialect.order + "I", crossed[at:at + 4])[0], asked["declared_size"], what)
+        crossed[at:at + 4] = struct.pack(dialect.order + "I", len(payload))
+        same(client.encode_request(dialect, operation, asked["client_id"], payload), bytes(crossed), what)
+
+        stream, told = io.BytesIO(exchange["response"]), exchange["response_fields"]
+        answer = client.read_response(stream, dialect, operation)
+        same((answer.version, answer.code, answer.size), tuple(told[f] for f in ("version", "code", "declared_size")), what)
+        same(answer.echo, told["echo"] if "echo" in told else None, what)
+        same(answer.payload, response_payload(operation, told["payload"]), what)
+        same(stream.read(), bytes(told["behind"]), what)
+        cut = exchange["response"][:stream.tell() - told["behind"] - 1]
+        is_refused(what, lambda: client.read_response(io.BytesIO(cut), dialect, operation))
+    return len(conversation["exchanges"])
+
+
+def given():
+    """The values of section 3.1, by name."""
+    block = SPEC.split("```given\n")[1].split("```")[0]
+    values = re.findall(r"^(\S+) =((?:.*\n)(?:  .*\n)*)", block, re.M)
+    return {name: "".join(text.split()) if name != "text" else text.strip()[1:-1] for name, text in values}
+
+
+def classic_cryptography():
+    values = given()
+    key = bytes.fromhex(values["key"])
+    for name in ("alice", "bob"):
+        private = load_private(base64.b64decode(values[f"{name}.private"].removeprefix("base64")))
+        same(client.spki(private).hex(), values[f"{name}.public"], f"the public key of {name}")
+        client.load_rsa(bytes.fromhex(values[f"{name}.public"]), 1024, range(3, 128, 2))
+    alice, bob = (load_private(base64.b64decode(values[f"{name}.private"][6:])) for name in ("alice", "bob"))
+    same(client.unwrap(alice, bytes.fromhex(values["wrapped"])), key, "the wrapped key")
+    is_refused("the wrapped key", lambda: client.unwrap(bob, bytes.fromhex(values["wrapped"])))
+    sealed, random_iv = bytes.fromhex(values["sealed"]), bytes.fromhex(values["sealed-random-iv"])
+    same(client.cbc_open(key, bytes(16), sealed).decode(), values["text"], "the sealed text")
+    same(client.cbc_seal(key, bytes(16), values["text"].encode()), sealed, "the sealed text")
+    same(client.cbc_open(key, random_iv[:16], random_iv[16:]).decode(), values["text"], "the sealed text with an IV")
+    made = client.make_key_pair()
+    same(len(client.spki(made)), 160, "the size of a new public key")
+    same(client.spki(made)[157:], b"\2\1\x11", "the exponent of a new public key")
+
+
+# Version 3.
+
+
+def load_private(der):
+    return serialization.load_der_private_key(der, None)
+
+
+KEYS = {user: {use: load_private(keys[use]) for use in keys} for user, keys in data("modern/keys.json").items()}
+IDENTITIES = {one["user"]: one for one in data("modern/identities.json")["identities"]}
+BUNDLES = {one["owner"]: one for one in data("modern/bundles.json")["bundles"]}
+NOW = data("modern/bundles.json")["now"]
+
+
+def identities():
+    for user, one in IDENTITIES.items():
+        public = client.spki(KEYS[user]["identity"])
+        same(public, one["public_key"], user)
+        same(client.fingerprint(public), one["fingerprint"], user)
+        same(client.client_id(one["fingerprint"]), one["client_id"], user)
+        same(f"mu3:{one['client_id'].hex()}:{one['fingerprint'].hex()}", one.get("qr_code"), user)
+        for at in (0, 33, 416, 417, 421):
+            damaged = bytes(public[:at]) + bytes([public[at] ^ 0x81]) + bytes(public[at + 1:])
+            is_refused(f"the key of {user}, byte {at}", lambda: client.load_rsa(damaged))
+    for one in data("modern/identities.json")["safety_numbers"]:
+        fingerprints = [IDENTITIES[user]["fingerprint"] for user in one["users"]]
+        same(client.safety_number(*fingerprints), one["digits"], f"the safety number of {one['users']}")
+
+
+def bundles():
+    for owner, one in BUNDLES.items():
+        id, pin = IDENTITIES[owner]["client_id"], IDENTITIES[owner]["fingerprint"]
+        read = client.check_bundle(one["bundle"], id, NOW, pin)
+        names = {"minimum_dialect": "min_dialect", "wrapping_id": "wrap_id", "wrapping_key": "wrap_key"}
+        for name in client.BUNDLE.split():
+            expected = IDENTITIES[owner]["public_key"] if name == "identity" else one[names.get(name, name)]
+            same(getattr(read, name), expected, f"{name} of {owner}'s bundle")
+        same(client.public(one["prekey_secret"]), one["prekey"], f"the prekey of {owner}")
+        made = client.make_bundle(KEYS[owner]["identity"], 9, one["prekey_secret"], KEYS[owner]["wrapping"], NOW)
+        same(client.check_bundle(made, id, NOW + 30 * 86400 - 1, pin).epoch, 9, "a bundle that the client makes")
+        for at in (0, 1, 5, 26, 30, 66, 200, 488, 600, 910, 1293):
+            is_refused(f"the bundle of {owner}, byte {at}", lambda: client.check_bundle(flipped(one["bundle"], at), id, NOW))
+        is_refused("an old bundle", lambda: client.check_bundle(one["bundle"], id, one["expires"]))
+        is_refused("another pin", lambda: client.check_bundle(one["bundle"], id, NOW, bytes(32)))
+
+
+def inits():
+    """Opens every INIT, holding each value on the way to what is given. Gives the sessions of the first, both sides."""
+    sessions = None
+    for number, one in enumerate(data("modern/inits.json")["inits"]):
+        what, steps, init, sender, to = f"INIT {number}", one["steps"], one["envelope"], one.get("from"), one.get("to")
+        keys, us = BUNDLES[to], IDENTITIES[to]["fingerprint"]
+        secrets = [keys["prekey_secret"]] + ([keys["one_time_secret"]] if steps["agreed_once"] else [])
+        agreed = [client.agree(secret, init[20:52]) for secret in secrets]
+        same(agreed, [given for given in (steps["agreed"], steps["agreed_once"]) if given], what)
+        r = client.unwrap_secret(KEYS[to]["wrapping"], init[52:436])
+        same(r, steps["random"], what)
+        same(client.sha256(keys["bundle"]), steps["bundle_hash"], what)
+        transcript, sender_key, pre = client.init_keys(init[:436], us, keys["bundle"], r, agreed)
+        same((transcript, sender_key, pre), (steps["transcript"], steps["sender_key"], steps["pre"]), what)
+        same(client.sha256(init[:436]), steps["replay_key"], what)
+        block = client.open_sealed(sender_key, transcript, init[436:1316])
+        same(block, steps["sender_block"], what)
+        them, context = IDENTITIES[sender]["fingerprint"], b"MU3-INIT"
+        signed = context + b"\0" + transcript + client.client_id(them) + client.client_id(us)
+        same(signed, steps["signed"], what)
+        client.verify(block[16:438], context, signed[9:], block[438:])
+        secret = client.derive(transcript, pre, b"MU3-SK" + them + us, 48)
+        same((secret[:32], secret[32:]), (steps["session_secret"], steps["session_id"]), what)
+
+        opening = KEYS[to]["wrapping"], secrets
+        session, (kind, body) = client.open_init(us, init, keys["bundle"], *opening, NOW)
+        same((kind, body), (steps["frame"]["type"], steps["frame"]["body"]), what)
+        same((session.root, session.id, session.them), (steps["root_key"], steps["session_id"], them), what)
+        same(client.mac(steps["chain_key"], b"\1"), steps["message_key"], what)
+        same(session.receiving, client.mac(steps["chain_key"], b"\2")[:32], what)
+        for at in (0, 8, 12, 16, 20, 100, 436, 900, 1316, 1330, 1340, 1376, 1400, len(init) - 1):
+            damaged = flipped(init, at)
+            # What names the keys to open with is in the transcript.
+            is_refused(f"{what}, byte {at}", lambda: client.open_init(us, damaged, keys["bundle"], *opening, NOW))
+        sessions = sessions or {to: session, sender: None}
+
+        # And what the client makes, it opens, by the same way.
+        peer = client.check_bundle(keys["bundle"], client.client_id(us), NOW)
+        one_time = (7, client.public(keys["one_time_secret"])) if steps["agreed_once"] else (0, bytes(32))
+        frame = client.encode_frame(3, b"text", NOW * 1000, bytes(16))
+        made, ours = client.seal_init(KEYS[sender]["identity"], keys["bundle"], peer, *one_time, frame)
+        theirs, (kind, body) = client.open_init(us, made, keys["bundle"], *opening, NOW)
+        same((kind, body), (3, b"text"), f"{what} that the client makes")
+        theirs, (kind, body) = theirs.open(ours.seal(frame), NOW)
+        answer = theirs.seal(frame)
+        same(ours.open(answer, NOW)[1], (3, b"text"), "an answer in it")
+        is_refused("the same message again", lambda: ours.open(answer, NOW)[0].open(answer, NOW))
+    return sessions
+
+
+def session(sessions):
+    """Every message of the session is opened by its recipient, and sealed again by its sender to the same bytes."""
+    given = data("modern/session.json")
+    first = data("modern/inits.json")["inits"][0]
+    sender, to = first.get("from"), first.get("to")
+    prints = {user: IDENTITIES[user]["fingerprint"] for user in (sender, to)}
+    secret = first["steps"]["session_secret"] + first["steps"]["session_id"]
+    begun = client.Session(secret, prints[sender], prints[to], None, BUNDLES[to]["prekey"])
+    sealed_again(begun, given["first_ratchet_secret"], first["envelope"][1316:], first["steps"]["frame"])
+    sessions[sender] = begun
+    for number, one in enumerate(given["messages"]):
+        what, sender, message = f"message {number}", one.get("from"), one["envelope"]
+        recipient = next(user for user in sessions if user != sender)
+        same(struct.unpack("<II", message[56:64]), (one["previous_count"], one["number"]), what)
+        same((message[24:56], client.public(one["ratchet_secret"])), (one["ratchet"], one["ratchet"]), what)
+        sealed_again(sessions[sender], one["ratchet_secret"], message, one["frame"])
+        aad = b"MU3-MSG\0" + client.parties(prints[sender], prints[recipient]) + message[:64]
+        same(aad, one["aad"], what)
+        client.open_sealed(one["message_key"], aad, message[64:])
+        for at in (0, 8, 24, 56, 60, 64, 90, len(message) - 1):
+            is_refused(f"{what}, byte {at}", lambda: sessions[recipient].open(flipped(message, at), NOW))
+        sessions[recipient], (kind, body) = sessions[recipient].open(message, NOW)
+        same((kind, body), (one["frame"]["type"], one["frame"]["body"]), what)
+        same(sessions[recipient].root, one["root_key"], what)
+        is_refused(f"{what} again", lambda: sessions[recipient].open(message, NOW))
+    return len(given["messages"])
+
+
+def sealed_again(sender, ratchet_secret, message, frame):
+    """Seals with the randomness that was used: the ratchet key, if one is due, then the IV."""
+    draws = ([ratchet_secret] if sender.own is None else []) + [message[64:80]]
+    client.random_bytes = lambda size: draws.pop(0)
+    frame = client.encode_frame(frame["type"], frame["body"], frame["sent"], frame["message_id"])
+    same(sender.seal(frame), message, "a message that is sealed again")
+    same(draws, [], "what randomness is left")
+    client.random_bytes = client.os.urandom
+
+
+def out_of_order():
+    """A session with what is late, lost and too far ahead."""
+    secret, frame = bytes(range(48)), client.encode_frame(0, b"", 0, bytes(16))
+    prints, prekey = (bytes([1]) * 32, bytes([2]) * 32), bytes([3]) * 32
+    sender = client.Session(secret, *prints, None, client.public(prekey))
+    receiver = client.Session(secret, *prints[::-1], prekey, None)
+    messages = [sender.seal(frame) for _ in range(1003)]
+    is_refused("1,001 ahead", lambda: receiver.open(messages[1001], NOW))
+    receiver, _ = receiver.open(messages[1000], NOW)
+    same(len(receiver.kept), 1000, "keys that are kept")
+    receiver, _ = receiver.open(messages[5], NOW)
+    is_refused("one that was taken", lambda: receiver.open(messages[5], NOW))
+    is_refused("one whose key is 30 days old", lambda: receiver.open(messages[6], NOW + 30 * 86400))
+
+
+def offer():
+    given = data("modern/offer.json")
+    us = IDENTITIES[given.get("to")]["client_id"]
+    read = client.check_offer(us, given["envelope"], NOW)
+    same((read.id, read.key), (given["offer_id"], client.public(given["key_secret"])), "the OFFER")
+    same((read.sender, read.identity), tuple(IDENTITIES[given.get("from")][f] for f in ("client_id", "public_key")), "it")
+    client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400 - 1)
+    client.check_offer(us, given["envelope"], given["issued"] - 86400)
+    is_refused("an OFFER of 30 days", lambda: client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400))
+    is_refused("an OFFER of tomorrow", lambda: client.check_offer(us, given["envelope"], given["issued"] - 86401))
+    for at in (0, 4, 7, 8, 24, 40, 44, 76, 84, 300, 506, 889):
+        is_refused(f"the OFFER, byte {at}", lambda: client.check_offer(us, flipped(given["envelope"], at), NOW))
+
+
+def file():
+    given = data("modern/file.json")
+    id, key, size, count, tags, name = client.decode_manifest(given["manifest"])
+    fields = ("file_id", "file_key", "size", "chunks", "tags")
+    same((id, key, size, count, tags), tuple(given[field] for field in fields), "the manifest")
+    same(name, given.get("name"), "the name")
+    for place in given["places"]:
+        count = place["index"] + 1 if place["last"] else place["index"] + 2
+        found = client.chunk_keys(id, key, place["index"], count)
+        same(found, (place["key"], place["aad"], place["iv_key"]), f"the place {place['index']}")
+    same(client.seal_chunk(id, key, 0, 1, given["content"]), given["chunk"], "the chunk")
+    same(client.sha256(given["chunk"][-32:]), given["tags"], "the tags")
+    key, aad, _ = client.chunk_keys(id, key, 0, 1)
+    same(client.open_sealed(key, aad, given["chunk"]), given["content"], "the file")
+    for at in (0, 20, 79):
+        is_refused(f"the chunk, byte {at}", lambda: client.open_sealed(key, aad, flipped(given["chunk"], at)))
+    for name in (b"", b".", b"..", b"a/b", b"a\\b", b"a:b", b"a\0", "a\u202eb".encode(), b"\xff", b"x" * 256):
+        is_refused(f"the name {name}", lambda: client.decode_manifest(given["manifest"][:124] + name))
+    is_refused("a manifest of other chunks", lambda: client.decode_manifest(flipped(given["manifest"], 88)))
+
+
+def key_file():
+    """No peer sees it: the client has the AEAD for it alone."""
+    given = data("modern/key_file.json")
+    header, sealed = given["file"][:37], given["file"][37:]
+    named = struct.pack("<8sBIII16s", b"MU3-KEYS", 1, given["memory_kib"], given["passes"], given["lanes"], given["salt"])
+    same(header, named, "the header of the key file")
+    argon = Argon2id(salt=given["salt"], length=64, iterations=given["passes"], lanes=given["lanes"],
+                     memory_cost=given["memory_kib"])
+    same(client.open_sealed(argon.derive(given.get("passphrase").encode()), header, sealed), given["content"], "the key file")
+
+
+def statements():
+    for one in data("modern/statements.json")["statements"]:
+        identity = IDENTITIES[one.get("by")]["public_key"]
+        context, _, fields = one["signed"].partition(b"\0")
+        same(client.sha256(one["signed"]), one["hash"], one.get("what"))
+        client.verify(identity, context, fields, one["signature"])
+        is_refused(one.get("what"), lambda: client.verify(identity, context, fields + b"\0", one["signature"]))
+        is_refused(one.get("what"), lambda: client.verify(identity, b"MU3-OFFER", fields, one["signature"]))
+        made = client.sign(KEYS[one.get("by")]["identity"], context, fields)
+        client.verify(identity, context, fields, made)
+
+
+def step(name, check, *arguments):
+    before = CHECKS
+    found = check(*arguments)
+    print(f"  {name}: {CHECKS - before} checks")
+    return found
+
+
+conversations = sorted(path.name for path in (VECTORS / "recorded").glob("*.json"))
+before = CHECKS
+exchanges = sum(recorded(f"recorded/{name}") for name in conversations)
+print(f"  {len(conversations)} recorded conversations with {exchanges} exchanges: {CHECKS - before} checks")
+step("classic cryptography, by section 3.1", classic_cryptography)
+step("identities", identities)
+step("bundles", bundles)
+begun = step("INITs", inits)
+step("a session", session, begun)
+step("a session out of order", out_of_order)
+step("an OFFER", offer)
+step("a file", file)
+step("a key file", key_file)
+step("statements", statements)
+there = {str(path.relative_to(VECTORS)) for folder in ("recorded", "modern") for path in (VECTORS / folder).glob("*.json")}
+same(OPENED, there, "the files of vectors/ that were used")
+print(f"  all {len(there)} files were used: {CHECKS} checks hold")
