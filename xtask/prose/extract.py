@@ -1,4 +1,4 @@
-"""Joins the blocks of spec.md that are marked `python client` to one file, and holds it to what spec.md says of its size.
+"""Joins the blocks of spec.md that are marked `python client` to one file, of the size that spec.md says it has.
 
 Usage: extract.py SPEC CLIENT
 """

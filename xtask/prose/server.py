@@ -1,4 +1,4 @@
-"""Has users of the client of spec.md talk through the real server, to each other in every dialect and to the real client.
+"""Has users of the client of spec.md talk through the server, in every dialect: to each other, and to messageu.
 
 Usage: server.py CLIENT SPEC MESSAGEU_SERVER MESSAGEU FOLDER
 """
@@ -211,6 +211,15 @@ def converse(kind_a, kind_b, address, dialect, label, dialect_b=None):
     print(f"  {dialect}: {label}: {counts}", flush=True)
 
 
+def knows_its_server(place, pin):
+    """Who was given another hash, or none, does not talk to this server."""
+    other = pin[:-1] + ("0" if pin[-1] != "0" else "1")
+    for address, reason in ((f"{place}#{other}", "this is another server"), (place, "CERTIFICATE_VERIFY_FAILED")):
+        command = [sys.executable, CLIENT, address, "3"]
+        done = subprocess.run(command, input="register mallory\n", capture_output=True, text=True, timeout=SECONDS)
+        same((done.returncode, reason in done.stderr), (1, True), f"{address}: {done.stderr}")
+
+
 def served_as(log, dialect):
     """The server has to have seen what the three users of Python, who registered before one of Rust, spoke."""
     registered = re.findall('registered client=[0-9a-f]+ profile="(.*)"', log.read_text())
@@ -237,6 +246,7 @@ def main():
         converse(Python, Python, places[0], "c/ascii", "Python and Python in a/aligned", "a/aligned")
         converse(Python, Python, f"{places[0]}#{pin}", "3", "Python and Python")
         converse(Python, Rust, f"{places[0]}#{pin}", "3", "Python and messageu")
+        knows_its_server(places[0], pin)
     counts = ", ".join(f"{COUNTS[what]} {what}" for what in COUNTS)
     print(f"  {len(dialects())} classic dialects and version 3: {counts}")
 

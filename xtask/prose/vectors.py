@@ -123,7 +123,8 @@ def recorded(name):
 
         stream, told = io.BytesIO(exchange["response"]), exchange["response_fields"]
         answer = client.read_response(stream, dialect, operation)
-        same((answer.version, answer.code, answer.size), tuple(told[f] for f in ("version", "code", "declared_size")), what)
+        same((answer.version, answer.code), (told["version"], told["code"]), what)
+        same(answer.size, told["declared_size"], what)
         same(answer.echo, told["echo"] if "echo" in told else None, what)
         same(answer.payload, response_payload(operation, told["payload"]), what)
         same(stream.read(), bytes(told["behind"]), what)
@@ -149,6 +150,9 @@ def classic_cryptography():
     alice, bob = (load_private(base64.b64decode(values[f"{name}.private"][6:])) for name in ("alice", "bob"))
     same(client.unwrap(alice, bytes.fromhex(values["wrapped"])), key, "the wrapped key")
     is_refused("the wrapped key", lambda: client.unwrap(bob, bytes.fromhex(values["wrapped"])))
+    short, long = (alice.public_key().encrypt(bytes(size), client.OAEP_SHA1) for size in (15, 40))
+    is_refused("a key of 15 bytes", lambda: client.unwrap(alice, short))
+    same(client.unwrap(alice, long), bytes(16), "a key in front of a buffer")
     sealed, random_iv = bytes.fromhex(values["sealed"]), bytes.fromhex(values["sealed-random-iv"])
     same(client.cbc_open(key, bytes(16), sealed).decode(), values["text"], "the sealed text")
     same(client.cbc_seal(key, bytes(16), values["text"].encode()), sealed, "the sealed text")
@@ -198,7 +202,8 @@ def bundles():
         made = client.make_bundle(KEYS[owner]["identity"], 9, one["prekey_secret"], KEYS[owner]["wrapping"], NOW)
         same(client.check_bundle(made, id, NOW + 30 * 86400 - 1, pin).epoch, 9, "a bundle that the client makes")
         for at in (0, 1, 5, 26, 30, 66, 200, 488, 600, 910, 1293):
-            is_refused(f"the bundle of {owner}, byte {at}", lambda: client.check_bundle(flipped(one["bundle"], at), id, NOW))
+            damaged = flipped(one["bundle"], at)
+            is_refused(f"the bundle of {owner}, byte {at}", lambda: client.check_bundle(damaged, id, NOW))
         is_refused("an old bundle", lambda: client.check_bundle(one["bundle"], id, one["expires"]))
         is_refused("another pin", lambda: client.check_bundle(one["bundle"], id, NOW, bytes(32)))
 
@@ -306,12 +311,170 @@ def out_of_order():
     is_refused("one whose key is 30 days old", lambda: receiver.open(messages[6], NOW + 30 * 86400))
 
 
+def late_over_a_step():
+    """What was sent before a new ratchet key is opened after it, and nobody takes one that was not called for."""
+    prints, prekey = (bytes([1]) * 32, bytes([2]) * 32), bytes([3]) * 32
+    one = client.Session(bytes(range(48)), *prints, None, client.public(prekey))
+    other = client.Session(bytes(range(48)), *prints[::-1], prekey, None)
+    frames = [client.encode_frame(3, bytes([number]), 0, bytes(16)) for number in range(6)]
+    first, second = one.seal(frames[0]), one.seal(frames[1])
+    other, _ = other.open(first, NOW)
+    one, _ = one.open(other.seal(frames[2]), NOW)
+    third = one.seal(frames[3])
+    other, _ = other.open(third, NOW)
+    other, (_, body) = other.open(second, NOW)
+    same(body, b"\1", "a message that was overtaken by a new ratchet key")
+    one.own = None
+    is_refused("a second ratchet key without an answer", lambda: other.open(one.seal(frames[4]), NOW))
+
+
+TEXT = client.encode_frame(3, b"text", 0, bytes(16))
+
+
+def made_message(secret, us, them, prekey, prefix=b"MU3\1\1\3\0\0", previous=0, number=0, frame=TEXT):
+    """A message as the first of a session's chain, or one behind it, whatever it says of itself."""
+    own = client.random_bytes(32)
+    chain = client.derive(secret[:32], client.agree(own, prekey), b"MU3-RK", 64)[32:]
+    for _ in range(number):
+        chain = client.mac(chain, b"\2")[:32]
+    header = prefix + secret[32:] + client.public(own) + struct.pack("<II", previous, number)
+    aad = b"MU3-MSG\0" + client.parties(us, them) + header
+    return header + client.seal(client.mac(chain, b"\1"), aad, frame)
+
+
+def made_init(bundle, identity="alice", signer="alice", id=None, context=b"MU3-INIT", **message):
+    """An INIT with the right keys for this bundle, and whatever sender and message."""
+    peer = client.check_bundle(bundle, client.client_id(client.fingerprint(bundle[488:910])), NOW)
+    us, them = IDENTITIES[identity]["fingerprint"], client.fingerprint(peer.identity)
+    ephemeral, r = client.random_bytes(32), client.random_bytes(32)
+    header = b"MU3\1\1\2\0\0" + struct.pack("<III", peer.prekey_id, 0, peer.wrapping_id)
+    header += client.public(ephemeral) + client.load_rsa(peer.wrapping_key).encrypt(r, client.KEM)
+    agreed = [client.agree(ephemeral, peer.prekey)]
+    transcript, sender_key, pre = client.init_keys(header, them, bundle, r, agreed)
+    id = id or client.client_id(us)
+    signature = client.sign(KEYS[signer]["identity"], context, transcript + id + client.client_id(them))
+    block = client.seal(sender_key, transcript, id + IDENTITIES[identity]["public_key"] + signature)
+    secret = client.derive(transcript, pre, b"MU3-SK" + us + them, 48)
+    return header + block + made_message(secret, us, them, peer.prekey, **message)
+
+
+def ill_willed():
+    """What peers can make who have the keys and keep to nothing else: every tag holds, so a rule has to refuse it."""
+    keys, bob = BUNDLES["bob"], IDENTITIES["bob"]["fingerprint"]
+    frames = {
+        "a flag": b"\3\1" + TEXT[2:],
+        "a zero that is none": TEXT[:-1] + b"\1",
+        "more room than it takes": TEXT.ljust(1023, b"\0"),
+        "a size beyond its end": struct.pack("<BBQ16sI", 3, 0, 0, bytes(16), 226).ljust(255, b"\0"),
+    }
+    messages = {f"a frame with {what}": {"frame": frame} for what, frame in frames.items()}
+    messages["a flag in its prefix"] = {"prefix": b"MU3\1\1\3\1\0"}
+    inits = {
+        "another's signature": {"signer": "carol"},
+        "a signature under another context": {"context": b"MU3-AUTH"},
+        "another's id": {"id": IDENTITIES["carol"]["client_id"]},
+        "ourselves as its sender": {"identity": "bob", "signer": "bob"},
+        "a second message": {"number": 1},
+        "messages before it": {"previous": 1},
+    }
+
+    def opened(init):
+        return client.open_init(bob, init, keys["bundle"], KEYS["bob"]["wrapping"], [keys["prekey_secret"]], NOW)[1]
+
+    same(opened(made_init(keys["bundle"])), (3, b"text"), "an INIT that is made here")
+    for what, how in (inits | messages).items():
+        is_refused(f"an INIT with {what}", lambda: opened(made_init(keys["bundle"], **how)))
+    alice, secret = IDENTITIES["alice"]["fingerprint"], bytes(range(48))
+    session = client.Session(secret, bob, alice, keys["prekey_secret"], None)
+    same(session.open(made_message(secret, alice, bob, keys["prekey"]), NOW)[1], (3, b"text"), "a message made here")
+    for what, how in messages.items():
+        made = made_message(secret, alice, bob, keys["prekey"], **how)
+        is_refused(f"a message with {what}", lambda: session.open(made, NOW))
+    peer = client.check_bundle(keys["bundle"], IDENTITIES["bob"]["client_id"], NOW)
+    identity = KEYS["bob"]["identity"]
+    is_refused("an INIT to oneself", lambda: client.seal_init(identity, keys["bundle"], peer, 0, b"", TEXT))
+    same(len(client.encode_frame(3, bytes(65505), 0, bytes(16))), 65535, "the longest frame")
+    is_refused("a body of 65,506 bytes", lambda: client.encode_frame(3, bytes(65506), 0, bytes(16)))
+
+    def signed_again(whole, size, context, at, value):
+        content = whole[:at] + value + whole[at + len(value):size]
+        return content + client.sign(KEYS["bob"]["identity"], context, content)
+
+    id = IDENTITIES["bob"]["client_id"]
+    for at, value in ((0, b"\1"), (1, b"\3")):
+        client.check_bundle(signed_again(keys["bundle"], 910, b"MU3-BUNDLE", at, value), id, NOW)
+    for at, value in ((0, b"\2"), (1, b"\2"), (1, b"\4"), (66, b"\0"), (487, b"\3")):
+        made = signed_again(keys["bundle"], 910, b"MU3-BUNDLE", at, value)
+        is_refused(f"a bundle with {value} at {at}", lambda: client.check_bundle(made, id, NOW))
+    content = b"MU3\1\1\1\0\0" + id + id + struct.pack("<I32sQ", 5, bytes(32), NOW) + IDENTITIES["bob"]["public_key"]
+    client.check_offer(id, signed_again(content, 506, b"MU3-OFFER", 0, b"MU3"), NOW)
+    for at, value in ((6, b"\1"), (8, bytes(16)), (43, b"\x80")):
+        made = signed_again(content, 506, b"MU3-OFFER", at, value)
+        is_refused(f"an OFFER with {value} at {at}", lambda: client.check_offer(id, made, NOW))
+
+
+def users():
+    """What the users of the client refuse: without a server, whose answers are made here."""
+    classic, private = object.__new__(client.ClassicUser), client.make_key_pair()
+    classic.key, classic.keys, classic.asked, classic.dialect = private, {}, {b"peer"}, client.parse_dialect("e")
+    wrapped = private.public_key().encrypt(bytes(16), client.OAEP_SHA1)
+    is_refused("a key from who was not asked", lambda: classic.take(b"other", 2, wrapped))
+    classic.take(b"peer", 2, wrapped)
+    same(classic.keys, {b"peer": bytes(16)}, "the keys that were taken")
+    is_refused("a second key for one request", lambda: classic.take(b"peer", 2, wrapped))
+    sent = []
+    classic.send = lambda *content: sent.append(content)
+    for owner in (b"", b"peer"):
+        classic.call = lambda operation, to: (owner, client.spki(private))
+        classic.answer(b"peer")
+    same(len(sent), 2, "keys that were sent")
+    classic.call = lambda operation, to: (b"other", client.spki(private))
+    is_refused("a public key of somebody else", lambda: classic.answer(b"peer"))
+
+    modern, bob = object.__new__(client.ModernUser), KEYS["bob"]
+    modern.identity, modern.wrapping_key = bob["identity"], bob["wrapping"]
+    modern.prekey, modern.us = BUNDLES["bob"]["prekey_secret"], IDENTITIES["bob"]["fingerprint"]
+    modern.bundle = client.make_bundle(bob["identity"], 1, modern.prekey, bob["wrapping"], NOW)
+    modern.one_time, modern.names, modern.sessions, modern.active = {}, {}, {}, {}
+    modern.pinned, modern.seen = {}, set()
+    init = made_init(modern.bundle)
+    same(modern.take(init, NOW), f"{IDENTITIES['alice']['client_id'].hex()}: text", "an INIT that is taken")
+    is_refused("the same INIT again", lambda: modern.take(init, NOW))
+    answer = made_init(modern.bundle, frame=client.encode_frame(2, bytes(4), 0, bytes(16)))
+    is_refused("an answer to no OFFER", lambda: modern.take(answer, NOW))
+    modern.pinned[IDENTITIES["alice"]["client_id"]] = bytes(32)
+    is_refused("an INIT of somebody with a pinned id", lambda: modern.take(made_init(modern.bundle), NOW))
+
+    modern.call = lambda code, *parts: bytes(16)
+    modern.find("carol")
+    modern.call = lambda code, *parts: bytes([1]) * 16
+    is_refused("a name that is somebody else's now", lambda: modern.find("carol"))
+    id, key, content = bytes(16), bytes(64), bytes(70000)
+    chunks = [client.seal_chunk(id, key, 0, 2, content[:65536]), client.seal_chunk(id, key, 1, 2, content[65536:])]
+    asked = []
+
+    def stored(code, id, index=None):
+        asked.append(code)
+        return bytes(4) + chunks[int.from_bytes(index, "little")] if index else bytes(4)
+
+    modern.call = stored
+    tags = client.sha256(*[chunk[-32:] for chunk in chunks])
+    same(modern.fetch(id, key, 70000, 2, tags, "name"), content, "a file that is fetched")
+    same(asked, [3031, 3031, 3032], "what the server was asked for")
+    is_refused("a file of another size", lambda: modern.fetch(id, key, 70001, 2, tags, "name"))
+    is_refused("a file with other tags", lambda: modern.fetch(id, key, 70000, 2, bytes(32), "name"))
+    is_refused("a file that is cut", lambda: modern.fetch(id, key, 65536, 1, client.sha256(chunks[0][-32:]), "name"))
+    chunks.reverse()
+    is_refused("a file whose chunks are swapped", lambda: modern.fetch(id, key, 70000, 2, tags, "name"))
+
+
 def offer():
     given = data("modern/offer.json")
     us = IDENTITIES[given.get("to")]["client_id"]
     read = client.check_offer(us, given["envelope"], NOW)
     same((read.id, read.key), (given["offer_id"], client.public(given["key_secret"])), "the OFFER")
-    same((read.sender, read.identity), tuple(IDENTITIES[given.get("from")][f] for f in ("client_id", "public_key")), "it")
+    sender = IDENTITIES[given.get("from")]
+    same((read.sender, read.identity), (sender["client_id"], sender["public_key"]), "whose OFFER it is")
     client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400 - 1)
     client.check_offer(us, given["envelope"], given["issued"] - 86400)
     is_refused("an OFFER of 30 days", lambda: client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400))
@@ -345,11 +508,12 @@ def key_file():
     """No peer sees it: the client has the AEAD for it alone."""
     given = data("modern/key_file.json")
     header, sealed = given["file"][:37], given["file"][37:]
-    named = struct.pack("<8sBIII16s", b"MU3-KEYS", 1, given["memory_kib"], given["passes"], given["lanes"], given["salt"])
+    salt, memory, passes, lanes = (given[field] for field in ("salt", "memory_kib", "passes", "lanes"))
+    named = struct.pack("<8sBIII16s", b"MU3-KEYS", 1, memory, passes, lanes, salt)
     same(header, named, "the header of the key file")
-    argon = Argon2id(salt=given["salt"], length=64, iterations=given["passes"], lanes=given["lanes"],
-                     memory_cost=given["memory_kib"])
-    same(client.open_sealed(argon.derive(given.get("passphrase").encode()), header, sealed), given["content"], "the key file")
+    argon = Argon2id(salt=salt, length=64, iterations=passes, lanes=lanes, memory_cost=memory)
+    key = argon.derive(given.get("passphrase").encode())
+    same(client.open_sealed(key, header, sealed), given["content"], "the key file")
 
 
 def statements():
@@ -381,10 +545,14 @@ step("bundles", bundles)
 begun = step("INITs", inits)
 step("a session", session, begun)
 step("a session out of order", out_of_order)
+step("a session whose messages come late", late_over_a_step)
 step("an OFFER", offer)
 step("a file", file)
 step("a key file", key_file)
 step("statements", statements)
-there = {str(path.relative_to(VECTORS)) for folder in ("recorded", "modern") for path in (VECTORS / folder).glob("*.json")}
+step("peers who keep to the keys alone", ill_willed)
+step("users", users)
+files = [path for folder in ("recorded", "modern") for path in (VECTORS / folder).glob("*.json")]
+there = {str(path.relative_to(VECTORS)) for path in files}
 same(OPENED, there, "the files of vectors/ that were used")
 print(f"  all {len(there)} files were used: {CHECKS} checks hold")
