@@ -140,6 +140,103 @@ def given():
     return {name: "".join(text.split()) if name != "text" else text.strip()[1:-1] for name, text in values}
 
 
+class Example:
+    """An annotated request or response of a session in spec.md: its operation, its fields, its bytes."""
+
+    def __init__(self, text, name, dialect, values):
+        self.is_bare = name.endswith("/no-key-id")
+        title, *lines = text.splitlines()
+        self.operation, *fields = title.split()
+        self.fields = [field.split("=", 1) for field in fields]
+        self.dialect, self.values, self.bytes = dialect, values, b""
+        for token in " ".join(line.split(";")[0] for line in lines).split():
+            if token.startswith("["):
+                self.bytes += bytes.fromhex(values[token.strip("[]")])
+            elif "*" in token:
+                byte, count = token.split("*")
+                self.bytes += bytes.fromhex(byte) * int(count)
+            else:
+                self.bytes += bytes.fromhex(token)
+
+    def __getitem__(self, name):
+        return next(value for field, value in self.fields if field == name)
+
+    def all(self, name):
+        return [value for field, value in self.fields if field == name]
+
+    def id(self, name):
+        if name == "nobody":
+            return bytes(16)
+        id = bytes.fromhex(self.values.get(f"{name}.id", name))
+        return id[:8].hex().encode() if self.dialect.digits else id
+
+    def content(self, name):
+        return b"" if name == "none" else bytes.fromhex(self.values[name])
+
+    def payload(self):
+        """Of a request."""
+        match self.operation:
+            case "register":
+                return struct.pack("255s160s", self["name"].encode(), self.content(self["key"] + ".public"))
+            case "fetch_key":
+                return self.id(self["of"])
+            case "send_message":
+                fields = self.id(self["to"]), int(self["type"]), self.content(self["content"])
+                return client.encode_send(self.dialect, *fields)
+            case _:
+                return b""
+
+    def answer(self, request):
+        """Of a response, in the client's form."""
+        match self.operation:
+            case "register":
+                return self.id(self["id"])
+            case "list_clients":
+                return [(self.id(name), name) for name in self.all("client")]
+            case "fetch_key":
+                # Which id stands in front is the dialect's.
+                owner = request.id(request["from"]) if self.dialect.echo else self.id(self["of"])
+                return b"" if self.is_bare else owner, self.content(self["key"] + ".public")
+            case "send_message":
+                number = self.all("message")
+                return (self.id(self["to"]), int(number[0])) if number else (b"", None)
+            case "pull_messages":
+                entries = [entry.split("/") for entry in self.all("entry")]
+                number = int if self.dialect.message_ids else lambda _: None
+                return [(self.id(of), number(id), int(kind), self.content(name)) for of, id, kind, name in entries]
+            case _:
+                return None
+
+
+def examples():
+    """The annotated sessions of sections 3, 7 and 8.3: written and read as they stand there. Gives how many frames."""
+    values, frames = given(), 0
+    for name, text in re.findall(r"^```session (\S+)\n(.*?)^```$", SPEC, re.M | re.S):
+        request = None
+        for direction, text in re.findall(r"^([<>]) (.*\n(?:  .*\n)*)", text, re.M):
+            dialect = client.parse_dialect(name)
+            example = Example(text, name, dialect, values)
+            what, frames = f"an example of {name}: {text.splitlines()[0]}", frames + 1
+            if direction == ">":
+                request, dialect.version = example, int(example["version"])
+                payload = example.payload()
+                written = client.encode_request(dialect, example.operation, example.id(example["from"]), payload)
+                at = 20 if dialect.aligned else 18 if dialect.family == "a" else 19
+                same(written[:at], example.bytes[:at], what)
+                same(written[at + 4:], example.bytes[at + 4:], what)
+                same(written[at:at + 4] == example.bytes[at:at + 4], not example.all("wrong"), what)
+                continue
+            stream = io.BytesIO(example.bytes)
+            answer = client.read_response(stream, dialect, request.operation)
+            same(answer.code == 9000, example.operation == "refusal", what)
+            if answer.code != 9000:
+                same(answer.payload, example.answer(request), what)
+            same(answer.echo in (None, request.id(request["from"])), True, what)
+            same(stream.read().strip(b"\0"), b"", what)
+    same(frames > 50, True, "the examples that were found")
+    return frames
+
+
 def classic_cryptography():
     values = given()
     key = bytes.fromhex(values["key"])
@@ -256,6 +353,38 @@ def inits():
         same(ours.open(answer, NOW)[1], (3, b"text"), "an answer in it")
         is_refused("the same message again", lambda: ours.open(answer, NOW)[0].open(answer, NOW))
     return sessions
+
+
+def worked_example():
+    """Section 24: everything from Bob's secrets and the bytes that crossed."""
+    block = SPEC.split("## 24 A worked example")[1].split("```hex\n")[1].split("```")[0]
+    given = {name: bytes.fromhex(text) for name, text in re.findall(r"^(\w+) =((?:.*\n)(?:  .*\n)*)", block, re.M)}
+    found, init = {}, given["INIT"]
+    found["fingerprint_B"] = us = client.fingerprint(given["bundle_B"][488:910])
+    found["bundle_hash"] = client.sha256(given["bundle_B"])
+    found["random"] = r = client.unwrap_secret(KEYS["bob"]["wrapping"], init[52:436])
+    found["agreed"] = client.agree(given["prekey_secret"], init[20:52])
+    found["agreed_once"] = client.agree(given["one_time_secret"], init[20:52])
+    agreed = [found["agreed"], found["agreed_once"]]
+    found["T"], found["K0"], found["pre"] = client.init_keys(init[:436], us, given["bundle_B"], r, agreed)
+    found["sender_block"] = block = client.open_sealed(found["K0"], found["T"], init[436:1316])
+    found["fingerprint_A"] = them = client.fingerprint(block[16:438])
+    found["id_A"], found["id_B"] = client.client_id(them), client.client_id(us)
+    found["signed"] = b"MU3-INIT\0" + found["T"] + found["id_A"] + found["id_B"]
+    secret = client.derive(found["T"], found["pre"], b"MU3-SK" + them + us, 48)
+    found["SK"], found["session_id"] = secret[:32], secret[32:]
+    keys = client.derive(found["SK"], client.agree(given["prekey_secret"], init[1340:1372]), b"MU3-RK", 64)
+    found["root"], found["chain"] = keys[:32], keys[32:]
+    found["message_key"] = client.mac(found["chain"], b"\1")
+    found["aad"] = b"MU3-MSG\0" + client.parties(them, us) + init[1316:1380]
+    found["plaintext"] = client.open_sealed(found["message_key"], found["aad"], init[1380:])
+    same(client.decode_frame(found["plaintext"]), (3, b"Hello, Bob!"), "the message of section 24")
+    for name, value in given.items():
+        if name not in ("bundle_B", "prekey_secret", "one_time_secret", "INIT"):
+            same(found[name], value, f"{name} of section 24")
+    secrets = [given["prekey_secret"], given["one_time_secret"]]
+    session, _ = client.open_init(us, init, given["bundle_B"], KEYS["bob"]["wrapping"], secrets, NOW)
+    same(session.root, found["root"], "the root of section 24")
 
 
 def session(sessions):
@@ -539,9 +668,11 @@ conversations = sorted(path.name for path in (VECTORS / "recorded").glob("*.json
 before = CHECKS
 exchanges = sum(recorded(f"recorded/{name}") for name in conversations)
 print(f"  {len(conversations)} recorded conversations with {exchanges} exchanges: {CHECKS - before} checks")
+step("the annotated sessions of spec.md", examples)
 step("classic cryptography, by section 3.1", classic_cryptography)
 step("identities", identities)
 step("bundles", bundles)
+step("the worked example of spec.md", worked_example)
 begun = step("INITs", inits)
 step("a session", session, begun)
 step("a session out of order", out_of_order)
