@@ -4,6 +4,7 @@ Usage: server.py CLIENT SPEC MESSAGEU_SERVER MESSAGEU FOLDER
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
+import operations
 
 CLIENT, SPEC, SERVER, MESSAGEU, FOLDER = (Path(argument).resolve() for argument in sys.argv[1:])
 SECONDS = 120
@@ -220,6 +223,16 @@ def knows_its_server(place, pin):
         same((done.returncode, reason in done.stderr), (1, True), f"{address}: {done.stderr}")
 
 
+def operations_of(place, pin):
+    """What section 31.1 says of each operation."""
+    found = importlib.util.spec_from_file_location("client", CLIENT)
+    client = importlib.util.module_from_spec(found)
+    found.loader.exec_module(client)
+    host, port = place.rsplit(":", 1)
+    count = operations.check(client, (host, int(port)), pin.removeprefix("sha256="), same)
+    print(f"  the operations of version 3: {count} answers", flush=True)
+
+
 def served_as(log, dialect):
     """The server has to have seen what the three users of Python, who registered before one of Rust, spoke."""
     registered = re.findall('registered client=[0-9a-f]+ profile="(.*)"', log.read_text())
@@ -247,6 +260,7 @@ def main():
         converse(Python, Python, f"{places[0]}#{pin}", "3", "Python and Python")
         converse(Python, Rust, f"{places[0]}#{pin}", "3", "Python and messageu")
         knows_its_server(places[0], pin)
+        operations_of(places[0], pin)
     counts = ", ".join(f"{COUNTS[what]} {what}" for what in COUNTS)
     print(f"  {len(dialects())} classic dialects and version 3: {counts}")
 
