@@ -71,6 +71,24 @@ class Asker:
         return self.ask(3040, bytes([len(name)]), name.encode())
 
 
+def wait_beside_others(waiting, sender):
+    """A pull that waits, a Hello behind it on the same connection, and then an envelope: whose tags are answered in which
+    order, and whether the envelope is in the pull.
+    """
+    connection, order = waiting.connection, []
+    wait = struct.pack("<QII", 0, 1 << 20, 100_000)
+    connection.socket.sendall(struct.pack("<16sBHII", waiting.id, 3, 3021, len(wait), 1001) + wait)
+    connection.socket.sendall(struct.pack("<16sBHII", waiting.id, 3, 3000, 0, 1002))
+    envelope = b"MU3\1\1\3\0\0" + os.urandom(60)
+    for _ in range(2):
+        _, _, size, tag = struct.unpack("<BHII", connection.stream.read(11))
+        answer = connection.stream.read(size)
+        order.append(tag)
+        if tag == 1002:
+            sender.send(waiting.id, os.urandom(16), envelope=envelope)
+    return order, answer[16:] == envelope
+
+
 def ends(asker, request):
     """Whether the connection ends behind a refusal with error 1."""
     connection = asker.connection
@@ -179,6 +197,10 @@ def check(client, server, pin, same):
     alice.send(bob.id, ids[2])
     [(later, _)] = bob.pull()
     is_("a sequence is not used again", later > waiting[1][0], True)
+
+    bob.acknowledge(later)
+    is_("pull_envelopes with nothing there", bob.pull(), [])
+    is_("a pull that waits", wait_beside_others(bob, alice), ([1002, 1001], True))
 
     # Files.
     file_id, chunk = os.urandom(16), os.urandom(80)
