@@ -1,5 +1,6 @@
-"""What section 31.1 of spec.md says of each operation of version 3, asked of a server. Every error of the table that can be
-brought about on an open server without waiting is brought about.
+"""What section 31.1 of spec.md says of each operation of version 3, asked of a server that anybody may register with.
+
+Every error of the table that can be brought about there without waiting is brought about.
 """
 
 import os
@@ -72,8 +73,9 @@ class Asker:
 
 
 def wait_beside_others(waiting, sender):
-    """A pull that waits, a Hello behind it on the same connection, and then an envelope: whose tags are answered in which
-    order, and whether the envelope is in the pull.
+    """A pull that waits, a Hello behind it on the same connection, and then an envelope.
+
+    Gives in which order they are answered, by their tags, and whether the envelope is in the pull.
     """
     connection, order = waiting.connection, []
     wait = struct.pack("<QII", 0, 1 << 20, 100_000)

@@ -10,6 +10,7 @@ import json
 import re
 import struct
 import sys
+import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -302,6 +303,8 @@ def bundles():
             damaged = flipped(one["bundle"], at)
             is_refused(f"the bundle of {owner}, byte {at}", lambda: client.check_bundle(damaged, id, NOW))
         is_refused("an old bundle", lambda: client.check_bundle(one["bundle"], id, one["expires"]))
+        client.check_bundle(one["bundle"], id, NOW, pin, 5)
+        is_refused("a lower epoch", lambda: client.check_bundle(one["bundle"], id, NOW, pin, 6))
         is_refused("another pin", lambda: client.check_bundle(one["bundle"], id, NOW, bytes(32)))
 
 
@@ -574,6 +577,22 @@ def users():
     modern.pinned[IDENTITIES["alice"]["client_id"]] = bytes(32)
     is_refused("an INIT of somebody with a pinned id", lambda: modern.take(made_init(modern.bundle), NOW))
 
+    sent, asker = [], IDENTITIES["carol"]
+    offered = client.types.SimpleNamespace(sender=asker["client_id"], id=5, key=client.public(bytes(32)))
+    offered.fingerprint, modern.epochs = asker["fingerprint"], {}
+    bundle = client.make_bundle(KEYS["carol"]["identity"], 1, bytes(32), KEYS["carol"]["wrapping"], int(time.time()))
+    one_time_key = struct.pack("<I", 9) + client.public(bytes([1]) * 32)
+    modern.call = lambda code, *parts: sent.append(code) or bundle + one_time_key
+    modern.offers = {asker["client_id"]: offered}
+    modern.answer(asker["client_id"])
+    same(sent, [3011, 3020], "what the server was asked for an answer")
+    modern.offers[asker["client_id"]], modern.pinned[asker["client_id"]] = offered, bytes(32)
+    is_refused("an answer to another identity than the pinned one", lambda: modern.answer(asker["client_id"]))
+    modern.pinned[asker["client_id"]], modern.epochs[asker["client_id"]] = asker["fingerprint"], 2
+    modern.offers[asker["client_id"]] = offered
+    is_refused("an older bundle than one that was seen", lambda: modern.answer(asker["client_id"]))
+    same(sent, [3011, 3020, 3011, 3011], "what the server was asked")
+
     modern.call = lambda code, *parts: bytes(16)
     modern.find("carol")
     modern.call = lambda code, *parts: bytes([1]) * 16
@@ -603,7 +622,7 @@ def offer():
     read = client.check_offer(us, given["envelope"], NOW)
     same((read.id, read.key), (given["offer_id"], client.public(given["key_secret"])), "the OFFER")
     sender = IDENTITIES[given.get("from")]
-    same((read.sender, read.identity), (sender["client_id"], sender["public_key"]), "whose OFFER it is")
+    same((read.sender, read.fingerprint), (sender["client_id"], sender["fingerprint"]), "whose OFFER it is")
     client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400 - 1)
     client.check_offer(us, given["envelope"], given["issued"] - 86400)
     is_refused("an OFFER of 30 days", lambda: client.check_offer(us, given["envelope"], given["issued"] + 30 * 86400))
