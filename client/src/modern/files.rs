@@ -4,13 +4,13 @@
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::Poll;
 
 use messageu_envelope::file::{FileOpener, FileSealer};
-use messageu_wire::envelope::field::{Digest as DigestField, FileId};
+use messageu_wire::envelope::field::{Digest as DigestField, FileId, Tag};
 use messageu_wire::envelope::file::{FileKey, FileName, FileSize, Manifest};
 use messageu_wire::envelope::frame::BodyType;
 use messageu_wire::fields::ClientId;
@@ -54,6 +54,8 @@ struct Source {
     file: File,
     path: PathBuf,
     size: FileSize,
+    /// Where it is, and when anything about it was changed last: the same as long as its content is.
+    version: [i64; 4],
 }
 
 impl Account {
@@ -125,6 +127,7 @@ impl Account {
                 file_key: Secret::of(&sealer.file_key().0),
                 done: 0,
                 tags: Stored(DigestField(Sha256::new().finalize().into())),
+                version: source.version,
             };
             tx.put(&upload.file_id.0.0, &upload)?;
             Ok(upload)
@@ -142,12 +145,16 @@ impl Account {
         progress: Progress<'_>,
     ) -> Result<Option<(Upload, Manifest)>> {
         let mut upload = upload;
-        // From the beginning, also of what the server has: to seal is deterministic, so it shows whether the file is the same.
-        let mut sealer = FileSealer::resume(upload.file_id.0, file_key(&upload)?, source.size, &[])
+        // Of a file that may have changed, from the beginning, also of what the server has: to seal is deterministic, so it
+        // shows whether the content is the same.
+        let before = if upload.version == source.version { self.known_tags(&upload)? } else { Vec::new() };
+        let mut sealer = FileSealer::resume(upload.file_id.0, file_key(&upload)?, source.size, &before)
             .ok_or_else(|| source.changed())?;
-        let (mut reader, mut tags) = (source.reader()?, Sha256::new());
-        let (chunks, mut next, mut noted) = (source.size.chunks(), 0, upload.done);
-        let mut window = Vec::new();
+        let mut tags = Sha256::new();
+        before.iter().for_each(|tag| tags.update(tag.0));
+        let (chunks, mut next, mut noted) = (source.size.chunks(), sealer.next(), upload.done);
+        let mut reader = source.reader_from(next)?;
+        let (mut window, mut new_tags) = (Vec::new(), Vec::new());
         while let Some(size) = sealer.next_size() {
             let mut plaintext = Zeroizing::new(vec![0; size]);
             reader.read_exact(&mut plaintext).map_err(|_| source.changed())?;
@@ -157,11 +164,12 @@ impl Account {
             if next <= upload.done {
                 // The server has it; sealed again it is the same, or the file is another.
                 if next == upload.done && digest(&tags) != upload.tags.0 {
-                    self.store.write(|tx| tx.erase::<Upload>(&upload.file_id.0.0))?;
+                    self.store.write(|tx| forget_upload(tx, &upload))?;
                     return Ok(None);
                 }
                 continue;
             }
+            new_tags.push(Stored(tag));
             window.push(put_chunk::Request {
                 to: upload.to.0,
                 file_id: upload.file_id.0,
@@ -175,7 +183,7 @@ impl Account {
                 match answer {
                     Err(error) if error.code() == Some(ErrorCode::CONFLICT) => {
                         // Put before it was noted, from a file that has changed since.
-                        self.store.write(|tx| tx.erase::<Upload>(&upload.file_id.0.0))?;
+                        self.store.write(|tx| forget_upload(tx, &upload))?;
                         return Ok(None);
                     }
                     answer => drop(answer?),
@@ -184,7 +192,11 @@ impl Account {
             (upload.done, upload.tags) = (next, Stored(digest(&tags)));
             if next - noted >= NOTE_AFTER {
                 noted = next;
-                self.store.write(|tx| tx.put(&upload.file_id.0.0, &upload))?;
+                upload.version = source.version;
+                let tags = ChunkTags(std::mem::take(&mut new_tags));
+                self.store.write(|tx| {
+                    tx.append(&upload.file_id.0.0, &tags).and_then(|_| tx.put(&upload.file_id.0.0, &upload))
+                })?;
             }
             progress(source.bytes_of(next), source.size.bytes());
         }
@@ -193,6 +205,14 @@ impl Account {
         }
         let manifest = sealer.finish(name.clone()).ok_or_else(|| source.changed())?;
         Ok(Some((upload, manifest)))
+    }
+
+    /// The tags of the chunks that the server has; none if they are not all known.
+    fn known_tags(&self, upload: &Upload) -> Result<Vec<Tag>> {
+        let tags = self.store.read(|tx| tx.list::<ChunkTags>(&upload.file_id.0.0, usize::MAX))?;
+        let tags: Vec<_> = tags.into_iter().flat_map(|(_, tags)| tags.0).map(|tag| tag.0).collect();
+        let is_whole = usize::try_from(upload.done) == Ok(tags.len());
+        Ok(if is_whole { tags } else { Vec::new() })
     }
 
     fn finish_upload(
@@ -206,7 +226,7 @@ impl Account {
         self.store.write(|tx| {
             let mut peer = known_peer(tx, who)?;
             require_sendable(&peer)?;
-            tx.erase::<Upload>(&upload.file_id.0.0)?;
+            forget_upload(tx, upload)?;
             self.queue(tx, &mut peer, BodyType::FILE, &manifest.encode(), Some(said))
         })
     }
@@ -405,17 +425,19 @@ impl Source {
         }
         let path = path.canonicalize().at("read", path)?;
         let file = File::open(&path).at("read", &path)?;
-        let bytes = file.metadata().at("read", &path)?.len();
-        let size = FileSize::new(bytes).map_err(|error| {
+        let metadata = file.metadata().at("read", &path)?;
+        let size = FileSize::new(metadata.len()).map_err(|error| {
             Error::new(ErrorKind::File, format!("{} is too large: {error}", path.display()))
         })?;
-        Ok(Self { file, path, size })
+        let [device, number] = [metadata.dev(), metadata.ino()].map(u64::cast_signed);
+        let version = [device, number, metadata.ctime(), metadata.ctime_nsec()];
+        Ok(Self { file, path, size, version })
     }
 
-    /// The content from its beginning.
-    fn reader(&self) -> Result<File> {
+    /// The content behind so many chunks.
+    fn reader_from(&self, chunks: u32) -> Result<File> {
         let mut file = self.file.try_clone().at("read", &self.path)?;
-        file.seek(SeekFrom::Start(0)).at("read", &self.path)?;
+        file.seek(SeekFrom::Start(self.bytes_of(chunks))).at("read", &self.path)?;
         Ok(file)
     }
 
@@ -447,6 +469,11 @@ fn digest(tags: &Sha256) -> DigestField {
 fn bytes_of(size: FileSize, chunks: u32) -> u64 {
     const CHUNK: u64 = 64 * 1024;
     size.bytes().min(u64::from(chunks).saturating_mul(CHUNK))
+}
+
+fn forget_upload(tx: &Tx<'_>, upload: &Upload) -> Result<()> {
+    tx.erase::<Upload>(&upload.file_id.0.0)?;
+    forget_tags(tx, &upload.file_id.0.0)
 }
 
 fn forget_tags(tx: &Tx<'_>, about: &[u8]) -> Result<()> {

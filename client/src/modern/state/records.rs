@@ -279,8 +279,11 @@ pub(crate) struct Upload {
     pub(crate) file_key: Secret,
     /// Chunks that the server has.
     pub(crate) done: u32,
-    /// SHA-256 over their tags.
+    /// SHA-256 over their tags, which are a list by the file's id.
     pub(crate) tags: Stored<Digest>,
+    /// The state of the file that these are of, as the system tells it.
+    #[serde(default)]
+    pub(crate) version: [i64; 4],
 }
 
 /// A file that is being received; by its id and its sender.
