@@ -1,8 +1,13 @@
 //! What the tests share: fixed randomness, one key pair for all, and hexadecimal.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of this")]
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test that calls it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails the test that calls it"
+)]
 
 pub mod primitives;
+pub mod thief;
 pub mod users;
 
 use std::sync::OnceLock;
