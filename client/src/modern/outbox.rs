@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use messageu_envelope::dh::DhSecret;
+use messageu_envelope::error::SealError;
 use messageu_envelope::init::seal_init;
 use messageu_envelope::offer;
 use messageu_wire::envelope::EnvelopeKind;
@@ -268,10 +269,15 @@ impl Account {
             let message_id = random_id();
             let answer = offer
                 .answer(&self.key, &met.bundle, self.now_ms(), message_id, &mut rand::rng())
-                .map_err(crypto);
+                .map_err(unsealable);
             self.store.write(|tx| {
                 if tx.erase::<PeerOffer>(&stored.from.0.0)? {
-                    let (envelope, session) = answer?;
+                    let (envelope, session) = match answer {
+                        Ok(answer) => answer,
+                        // What they have signed will not get better.
+                        Err(error) if is_of_one_peer(&error) => return Ok(()),
+                        Err(error) => return Err(error),
+                    };
                     let mut peer = known_peer(tx, &who)?;
                     sessions::add(tx, &mut peer, &session)?;
                     put_peer(tx, &peer)?;
@@ -297,7 +303,7 @@ impl Account {
             body: Control::Introduction(self.name.clone()).encode(),
         };
         let begun = seal_init(&self.key, &met.bundle, met.one_time.as_ref(), &frame, &mut rand::rng());
-        let (envelope, session) = begun.map_err(crypto)?;
+        let (envelope, session) = begun.map_err(unsealable)?;
         sessions::add(tx, &mut peer, &session)?;
         put_peer(tx, &peer)?;
         append(tx, &peer, EnvelopeKind::INIT, message_id, &envelope, Some(&frame))?;
@@ -402,6 +408,18 @@ pub(super) fn redirect(tx: &Tx<'_>, from: ClientId, to: ClientId) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Why no session can be begun with somebody's keys.
+fn unsealable(error: SealError) -> Error {
+    match error {
+        SealError::Agreement | SealError::OneTimeId => {
+            Error::new(ErrorKind::Data, format!("their keys cannot be used: {error}")).hint(
+                "their program, or the server, gave keys that anybody could open; ask them another way what they use",
+            )
+        }
+        _ => crypto(error),
+    }
 }
 
 /// Whether something went wrong with one contact, which is no reason not to go on with the others.

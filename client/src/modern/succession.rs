@@ -209,7 +209,8 @@ impl Account {
         let mut after = Peer {
             name: old.name.clone(),
             thread: old.thread,
-            is_blocked: old.is_blocked,
+            // Nobody whom the user has blocked comes back as somebody else's successor.
+            is_blocked: old.is_blocked || known.as_ref().is_some_and(|known| known.is_blocked),
             // Whoever has stolen the old key can sign for another one, too.
             trust: Trust::Unverified,
             ..known.unwrap_or_else(|| new_peer(new))
