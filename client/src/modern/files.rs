@@ -207,12 +207,14 @@ impl Account {
         Ok(Some((upload, manifest)))
     }
 
-    /// The tags of the chunks that the server has; none if they are not all known.
+    /// The tags of the chunks that the server has; none if these are not known, as when two processes have noted them.
     fn known_tags(&self, upload: &Upload) -> Result<Vec<Tag>> {
         let tags = self.store.read(|tx| tx.list::<ChunkTags>(&upload.file_id.0.0, usize::MAX))?;
         let tags: Vec<_> = tags.into_iter().flat_map(|(_, tags)| tags.0).map(|tag| tag.0).collect();
-        let is_whole = usize::try_from(upload.done) == Ok(tags.len());
-        Ok(if is_whole { tags } else { Vec::new() })
+        let mut hash = Sha256::new();
+        tags.iter().for_each(|tag| hash.update(tag.0));
+        let are_whole = usize::try_from(upload.done) == Ok(tags.len()) && digest(&hash) == upload.tags.0;
+        Ok(if are_whole { tags } else { Vec::new() })
     }
 
     fn finish_upload(
