@@ -82,3 +82,19 @@ fn every_code_means_its_operation_and_no_other_does() {
         }
     }
 }
+
+#[test]
+fn a_name_is_shown_without_what_moves_a_cursor_or_turns_the_order() {
+    for unfit in ['\u{1}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+        let mut field = NameField::from(&Name::new("Anna").unwrap());
+        let text = format!("An{unfit}na");
+        field.0[..text.len()].copy_from_slice(text.as_bytes());
+        assert_eq!(field.to_text(), "An\u{fffd}na", "{unfit:?}");
+    }
+    for fit in ['\u{2027}', '\u{202f}', '\u{2065}', '\u{206a}'] {
+        let mut field = NameField::from(&Name::new("Anna").unwrap());
+        let text = format!("An{fit}na");
+        field.0[..text.len()].copy_from_slice(text.as_bytes());
+        assert_eq!(field.to_text(), text, "{fit:?}");
+    }
+}
