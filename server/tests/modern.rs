@@ -21,8 +21,9 @@ use messageu_wire::fields::{ClientId, Name};
 use messageu_wire::message::MessageType;
 use messageu_wire::modern::ErrorCode;
 use messageu_wire::modern::field::{
-    AtMost, OneTimeKey, RegistrationState, Sequence, ServerFlags, StoreStatus,
+    AtMost, OneTimeKey, RegistrationState, Sequence, ServerFlags, StoreStatus, Tag,
 };
+use messageu_wire::modern::frame::encode_request;
 use messageu_wire::modern::operation::{
     acknowledge, drop_file, erase_account, fetch_chunk, fetch_keys, fetch_succession, look_up,
     pull_envelopes, put_chunk, rotate_identity,
@@ -315,6 +316,28 @@ fn hundreds_of_requests_at_once_are_each_answered_once() {
     assert_eq!(answered, tags);
     let numbers: Vec<u8> = b.texts().into_iter().map(|text| text[0]).collect();
     assert_eq!(numbers, (0..=250).collect::<Vec<u8>>());
+}
+
+#[test]
+fn what_is_sent_side_by_side_keeps_its_order() {
+    let World { data: _data, server: _server, mut a, mut b, bob, .. } = world();
+    let numbers: Vec<u8> = (0..=250).collect();
+    for round in 0..60 {
+        let requests = numbers.iter().map(|&number| {
+            let mut request = mail(bob.id(), number, &[number]);
+            request.message_id.0[0] = round;
+            encode_request(a.id, Tag(number.into()), &request.into())
+        });
+        let requests: Vec<u8> = requests.flatten().collect();
+        a.say(&requests);
+        for _ in &numbers {
+            assert!(a.next().unwrap().answer.is_ok());
+        }
+        let deliveries = b.pull();
+        let texts: Vec<u8> = deliveries.iter().map(|delivery| text_of(delivery)[0]).collect();
+        assert_eq!(texts, numbers, "round {round}");
+        b.acknowledge(&deliveries);
+    }
 }
 
 #[test]

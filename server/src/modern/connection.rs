@@ -1,5 +1,5 @@
 //! One connection of version 3: requests in, answers out, as each is ready. The tag says which answer is whose, so that a
-//! pull that waits holds up nothing.
+//! pull that waits holds up nothing. They are begun in the order in which they came, and so the store is asked.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +15,7 @@ use messageu_wire::modern::field::Tag;
 use messageu_wire::modern::frame::{RequestFrame, RequestReader, encode_response};
 use messageu_wire::modern::{ErrorCode, Operation, Refusal, Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::task::coop::consume_budget;
+use tokio::task::coop::{consume_budget, unconstrained};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -216,7 +216,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             Done { tag, operation, bytes, asker, answer }
         };
-        self.in_flight.push(work.boxed());
+        // What runs out of a task's budget is woken in the opposite order: envelopes would change places. Turns of the
+        // connection itself are counted, and each polls a bounded number of these.
+        self.in_flight.push(unconstrained(work).boxed());
         if is_stranger { self.settle().await } else { Ok(()) }
     }
 
