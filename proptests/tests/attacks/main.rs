@@ -35,3 +35,5 @@ mod thief;
 #[path = "../../../server/tests/support/tls.rs"]
 #[allow(dead_code, reason = "others use the rest")]
 mod tls;
+#[path = "../../../server/tests/support/values.rs"]
+mod values;

@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use messageu_client::Profile;
@@ -20,6 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::harness::person::made_keys;
 use crate::harness::{Person, Stolen, World, contains, content};
 use crate::registration::{asking, code, wrong};
+use crate::values::values_with;
 
 /// A server with its database, and everything that is logged in this process.
 struct Scanned {
@@ -220,7 +220,7 @@ async fn telling_who_wrote_to_whom_from_the_database() {
     alice.send_file("bob", "file", &content(70_000)).await.unwrap();
     let sender = alice.account.identity_key().identity();
     let secrets = [&alice.id().0[..], &sender.fingerprint().0, &sender.public_key().0];
-    let (looked_at, found) = rows_with(scanned.data.path(), &secrets);
+    let (looked_at, found) = values_with(scanned.data.path(), &secrets);
     assert!(looked_at >= 3, "only {looked_at}");
     assert_eq!(found, 0);
     assert_eq!(bob.receives().await, ["alice: new", "alice: hello", "alice: file file of 70000"]);
@@ -236,27 +236,4 @@ async fn telling_who_wrote_to_whom_from_the_database_succeeds_against_the_classi
     let sender = "SELECT FromClient FROM messages";
     let sender: Vec<u8> = database.query_row(sender, [], |row| row.get(0)).unwrap();
     assert_eq!(sender, alice.0);
-}
-
-/// How many values of mail and files there are, and how many of them have one of these in them.
-fn rows_with(data: &Path, secrets: &[&[u8]]) -> (usize, usize) {
-    let database = rusqlite::Connection::open(data.join("messageu.db")).unwrap();
-    let (mut looked_at, mut found) = (0, 0);
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'modern%' AND name NOT IN
-        ('modern_accounts', 'modern_one_time_keys', 'modern_successions', 'modern_registrations', 'modern_claims')";
-    let mut tables = database.prepare(tables).unwrap();
-    for table in tables.query_map([], |row| row.get::<_, String>(0)).unwrap() {
-        let mut select = database.prepare(&format!("SELECT * FROM {}", table.unwrap())).unwrap();
-        let columns = select.column_count();
-        let mut rows = select.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            for column in 0..columns {
-                if let rusqlite::types::ValueRef::Blob(bytes) = row.get_ref(column).unwrap() {
-                    looked_at += 1;
-                    found += usize::from(secrets.iter().any(|secret| contains(bytes, secret)));
-                }
-            }
-        }
-    }
-    (looked_at, found)
 }

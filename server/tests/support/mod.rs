@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod ledger;
 pub(crate) mod modern;
 pub(crate) mod tls;
+pub(crate) mod values;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
