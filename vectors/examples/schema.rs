@@ -1,12 +1,16 @@
-//! Writes the schema of the recordings: `cargo run -p messageu-vectors --example schema`.
+//! Writes the schemas of the files: `cargo run -p messageu-vectors --example schema`.
 #![allow(clippy::unwrap_used, reason = "a tool for developers, that should stop")]
 
 use std::path::Path;
 
 use messageu_vectors::Recording;
+use messageu_vectors::codec::CodecFile;
+use schemars::schema_for;
 
 fn main() {
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Recording)).unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/recording.json");
-    std::fs::write(file, schema + "\n").unwrap();
+    for (name, schema) in [("recording", schema_for!(Recording)), ("codec", schema_for!(CodecFile))] {
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.json"));
+        std::fs::write(file, text + "\n").unwrap();
+    }
 }

@@ -104,7 +104,7 @@ pub struct Send {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// The payload of a response, by its operation.
+/// The payload of a response, by its operation; `Nothing` for `delete_client`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "the structures say it")]
@@ -114,6 +114,7 @@ pub enum ResponsePayload {
     FetchKey(Key),
     PullMessages(Messages),
     SendMessage(Receipt),
+    Nothing(Nothing),
 }
 
 /// `register`

@@ -1,4 +1,4 @@
-//! The recorded conversations as values, for the tests that replay them: what README.md beside this crate describes.
+//! The vectors as values, for the tests that replay and read them: what README.md beside this crate describes.
 //!
 //! The files are data for anybody; this crate reads them strictly, and translates their fields to the wire's values
 //! and back.
@@ -11,8 +11,10 @@
     reason = "a vector that cannot be read should stop the test that reads it"
 )]
 
+pub mod codec;
 pub mod fields;
 mod hex;
+mod reading;
 mod translate;
 
 use std::collections::BTreeMap;

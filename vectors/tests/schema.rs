@@ -1,18 +1,33 @@
-//! The schema is that of the types that the files are read with.
+//! The schemas are those of the types that the files are read with.
 #![allow(clippy::unwrap_used, reason = "a failed test should stop")]
 
+use messageu_vectors::codec::{CodecFile, codec_files};
 use messageu_vectors::{Recording, recordings};
+use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
-/// The file as `cargo run -p messageu-vectors --example schema` writes it.
-fn committed() -> Value {
-    serde_json::from_str(include_str!("../schema/recording.json")).unwrap()
+/// Holds a schema to the file that `cargo run -p messageu-vectors --example schema` writes.
+fn is_committed(schema: Schema, committed: &str) {
+    let committed: Value = serde_json::from_str(committed).unwrap();
+    let schema = serde_json::to_value(schema).unwrap();
+    assert_eq!(schema, committed, "run `cargo run -p messageu-vectors --example schema`");
 }
 
 #[test]
-fn the_schema_is_the_one_of_the_types() {
-    let schema = serde_json::to_value(schemars::schema_for!(Recording)).unwrap();
-    assert_eq!(schema, committed(), "run `cargo run -p messageu-vectors --example schema`");
+fn the_schemas_are_those_of_the_types() {
+    is_committed(schema_for!(Recording), include_str!("../schema/recording.json"));
+    is_committed(schema_for!(CodecFile), include_str!("../schema/codec.json"));
+}
+
+#[test]
+fn what_the_schema_of_single_frames_does_not_name_is_refused() {
+    let file = codec_files().swap_remove(0);
+    let good = serde_json::to_value(&file).unwrap();
+    for place in ["", "/vectors/0", "/vectors/0/expect"] {
+        let mut bad = good.clone();
+        bad.pointer_mut(place).unwrap().as_object_mut().unwrap().insert("more".into(), json!(1));
+        assert!(serde_json::from_value::<CodecFile>(bad).is_err(), "{place}");
+    }
 }
 
 #[test]

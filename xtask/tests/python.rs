@@ -1,5 +1,5 @@
 //! The generated Python module, and what Kaitai makes of its description, run by `python3`: they agree with the wire on
-//! generated and mutated payloads and on the vectors' envelopes, and the module writes what it read to the same bytes.
+//! generated and mutated payloads and on the vectors, and the module writes what it read to the same bytes.
 //! `.ci/readings` runs this.
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +15,13 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use arbitrary::{Arbitrary, Unstructured};
+use messageu_vectors::codec::{Expectation, Reading, Stage, codec_files};
 use messageu_wire::envelope::bundle::Bundle;
 use messageu_wire::envelope::file::{Manifest, decode_chunk};
 use messageu_wire::envelope::init::{Init, SenderBlock};
 use messageu_wire::envelope::msg::Msg;
 use messageu_wire::envelope::offer::Offer;
+use messageu_wire::modern::frame::{REQUEST_HEADER_SIZE, RESPONSE_HEADER_SIZE};
 use messageu_wire::modern::operation::{
     Payload, acknowledge, authenticate, drop_file, erase_account, fetch_chunk, fetch_keys, fetch_succession,
     hello, look_up, publish_keys, pull_envelopes, put_chunk, register, rotate_identity, send_envelope,
@@ -87,6 +89,42 @@ impl Cases {
         let mut random = Random::new(name);
         for bytes in std::iter::once(base.clone()).chain(mutated(&base, 500, &mut random)) {
             self.add("format", name, &bytes, decode(&bytes).map(|value| value.value()));
+        }
+    }
+}
+
+impl Cases {
+    /// Single frames and formats with one fault each, as far as a payload's reader sees them.
+    fn vectors(&mut self) {
+        let spec = spec();
+        let row = |name: &str| spec.modern.operations.iter().find(|row| row.name == name).unwrap();
+        let files = codec_files();
+        let file = files.iter().find(|file| file.dialect == "3").unwrap();
+        for (vector, bytes) in file.with_bytes() {
+            let fields = match &vector.expect {
+                Expectation::Accept { fields } => Some(serde_json::to_value(fields).unwrap()),
+                Expectation::Reject { stage: Stage::Payload, .. } => None,
+                _ => continue,
+            };
+            self.refused += usize::from(fields.is_none());
+            let line = match &vector.read {
+                Reading::Format(name) => json!({ "format": name, "bytes": hex(&bytes), "value": fields }),
+                Reading::Request(name) => json!({
+                    "type": row(name).request.r#type,
+                    "bytes": hex(&bytes[REQUEST_HEADER_SIZE..]),
+                    "value": fields.map(|fields| fields["payload"].clone()),
+                }),
+                Reading::Response { operation, .. } => {
+                    let is_refusal = vector.id.starts_with("3/refusal/");
+                    let payload = if is_refusal { &spec.modern.refusal } else { &row(operation).response };
+                    json!({
+                        "type": payload.r#type,
+                        "bytes": hex(&bytes[RESPONSE_HEADER_SIZE..]),
+                        "value": fields.map(|fields| fields[if is_refusal { "refusal" } else { "payload" }].clone()),
+                    })
+                }
+            };
+            writeln!(self.lines, "{line}").unwrap();
         }
     }
 }
@@ -189,6 +227,7 @@ fn cases() -> Cases {
     cases.format("msg", "session.json", "/messages/0/envelope", Msg::decode);
     cases.format("manifest", "file.json", "/manifest", Manifest::decode);
     cases.format("chunk", "file.json", "/chunk", decode_chunk);
+    cases.vectors();
     assert!(cases.refused > 3_000, "{}", cases.refused);
     cases
 }

@@ -20,11 +20,36 @@ pub struct Interpreter {
     pub spec: Spec,
 }
 
-/// Bytes, and how far they were read.
+/// Bytes, how far they were read, and what stood there.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     order: ByteOrder,
+    marks: Vec<Mark>,
+    /// The fields around.
+    path: Vec<String>,
+}
+
+/// Where bytes stand that may decide on whether all are taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mark {
+    pub at: usize,
+    pub size: usize,
+    /// The field, `a.b`.
+    pub field: String,
+    pub of: Marked,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Marked {
+    /// A number, of which as many follow.
+    Count { min: u64, max: u64 },
+    /// A number.
+    Number,
+    /// Bytes that are zeros.
+    Zeros,
+    /// A text.
+    Text,
 }
 
 impl<'a> Cursor<'a> {
@@ -37,6 +62,11 @@ impl<'a> Cursor<'a> {
 
     fn left(&self) -> u64 {
         (self.bytes.len() - self.at) as u64
+    }
+
+    /// Notes what stood between a place and here.
+    fn mark(&mut self, at: usize, of: Marked) {
+        self.marks.push(Mark { at, size: self.at - at, field: self.path.join("."), of });
     }
 
     fn integer(&mut self, size: u8) -> Result<u64, Refusal> {
@@ -94,9 +124,30 @@ impl Interpreter {
         order: ByteOrder,
         parameters: &BTreeMap<String, u64>,
     ) -> Result<(Value, Fields), Refusal> {
-        let mut cursor = Cursor { bytes, at: 0, order };
+        let mut cursor = Cursor { bytes, at: 0, order, marks: Vec::new(), path: Vec::new() };
         let (value, fields) = self.kind(&self.declaration(name).kind, &mut cursor, parameters)?;
         if cursor.left() == 0 { Ok((value, fields)) } else { Err("bytes behind it".into()) }
+    }
+
+    /// What may decide in a value of a type, in the order of the bytes.
+    pub fn marks(&self, name: &str, bytes: &[u8]) -> Vec<Mark> {
+        self.marks_with(name, bytes, &BTreeMap::new())
+    }
+
+    /// What may decide in a value of a format.
+    pub fn marks_of_format(&self, name: &str, bytes: &[u8]) -> Vec<Mark> {
+        let format: &Format = self.spec.formats.iter().find(|format| format.name == name).unwrap();
+        let arguments = format.arguments.iter();
+        let sizes =
+            arguments.map(|argument| (argument.parameter.clone(), bytes.len() as u64 - argument.less));
+        self.marks_with(&format.r#type, bytes, &sizes.collect())
+    }
+
+    fn marks_with(&self, name: &str, bytes: &[u8], parameters: &BTreeMap<String, u64>) -> Vec<Mark> {
+        let mut cursor =
+            Cursor { bytes, at: 0, order: ByteOrder::Little, marks: Vec::new(), path: Vec::new() };
+        self.kind(&self.declaration(name).kind, &mut cursor, parameters).unwrap();
+        cursor.marks
     }
 
     /// The value, and all fields of a structure, those that say something of others too.
@@ -107,10 +158,17 @@ impl Interpreter {
         parameters: &BTreeMap<String, u64>,
     ) -> Result<(Value, Fields), Refusal> {
         let value = match kind {
-            Kind::Integer(integer) => Value::Integer(cursor.integer(integer.size)?),
+            Kind::Integer(integer) => {
+                let at = cursor.at;
+                let number = cursor.integer(integer.size)?;
+                cursor.mark(at, Marked::Number);
+                Value::Integer(number)
+            }
             Kind::Bytes(bytes) => Value::Bytes(cursor.take(bytes.size)?.to_vec()),
             Kind::Text(text) => {
+                let at = cursor.at;
                 let bytes = cursor.take(cursor.left())?;
+                cursor.mark(at, Marked::Text);
                 check_text(text, bytes)?;
                 Value::Bytes(bytes.to_vec())
             }
@@ -124,7 +182,9 @@ impl Interpreter {
                 let start = cursor.at;
                 let mut all = Fields::new();
                 for field in &structure.fields {
+                    cursor.path.push(field.name.clone());
                     let value = self.field(field, cursor, start, &all, parameters)?;
+                    cursor.path.pop();
                     all.push((field.name.clone(), value));
                     for check in &field.checks {
                         holds(check, &self.seen(&all, &structure.fields))?;
@@ -172,6 +232,9 @@ impl Interpreter {
             other => self.type_(other, cursor, parameters)?,
         };
         let size = (cursor.at - began) as u64;
+        if field.role == Role::Zeros {
+            cursor.mark(began, Marked::Zeros);
+        }
         let fits = size >= field.size.min && field.size.max.is_none_or(|max| size <= max);
         assert!(fits, "the size of {}: {size}, {:?}", field.name, field.size);
         match (field.role, &value) {
@@ -189,7 +252,12 @@ impl Interpreter {
         parameters: &BTreeMap<String, u64>,
     ) -> Result<Value, Refusal> {
         match r#type {
-            Type::Integer(size) => cursor.integer(*size).map(Value::Integer),
+            Type::Integer(size) => {
+                let at = cursor.at;
+                let number = cursor.integer(*size)?;
+                cursor.mark(at, Marked::Number);
+                Ok(Value::Integer(number))
+            }
             Type::Bytes(Size::Fixed(size)) => Ok(Value::Bytes(cursor.take(*size)?.to_vec())),
             Type::Bytes(_) => panic!("only a field's size depends on others"),
             Type::Named(Named { name, arguments }) => {
@@ -218,7 +286,9 @@ impl Interpreter {
         cursor: &mut Cursor<'_>,
         parameters: &BTreeMap<String, u64>,
     ) -> Result<Value, Refusal> {
+        let at = cursor.at;
         let count = cursor.integer(counted.prefix)?;
+        cursor.mark(at, Marked::Count { min: counted.min, max: counted.max });
         if count < counted.min || count > counted.max {
             return Err("a count beyond its bounds".into());
         }
@@ -226,9 +296,17 @@ impl Interpreter {
             let items = (0..count).map(|_| self.type_(item, cursor, parameters));
             return items.collect::<Result<_, _>>().map(Value::List);
         }
+        let at = cursor.at;
         let bytes = cursor.take(count)?;
+        if let Content::Text(_) | Content::TextOrNone(_) = &counted.of {
+            cursor.mark(at, Marked::Text);
+        }
         match &counted.of {
             Content::BytesBeginningWith(beginning) => {
+                let mut inside = Cursor { at, marks: Vec::new(), path: cursor.path.clone(), ..*cursor };
+                // The checks say it where these are too short.
+                let _ = self.kind(&self.declaration(&beginning.name).kind, &mut inside, &BTreeMap::new());
+                cursor.marks.append(&mut inside.marks);
                 for check in &beginning.checks {
                     holds(check, &self.beginning(&beginning.name, bytes)?)?;
                 }
@@ -245,7 +323,8 @@ impl Interpreter {
 
     /// The fields of what bytes begin with.
     fn beginning(&self, name: &str, bytes: &[u8]) -> Result<Fields, Refusal> {
-        let mut cursor = Cursor { bytes, at: 0, order: ByteOrder::Little };
+        let mut cursor =
+            Cursor { bytes, at: 0, order: ByteOrder::Little, marks: Vec::new(), path: Vec::new() };
         self.kind(&self.declaration(name).kind, &mut cursor, &BTreeMap::new()).map(|(_, fields)| fields)
     }
 
