@@ -50,6 +50,7 @@ fn ids_of(fields: &mut ResponseFields) -> Vec<&mut Hex> {
         ResponsePayload::PullMessages(pull) => {
             ids.extend(pull.messages.iter_mut().map(|message| &mut message.from));
         }
+        ResponsePayload::Nothing(_) => {}
     }
     ids
 }
