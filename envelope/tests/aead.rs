@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::primitives::hmac;
 use common::{hex, rng, unhex};
 use messageu_envelope::aead::AeadKey;
 use messageu_envelope::error::OpenError;
@@ -33,6 +34,26 @@ fn the_example_of_rfc_7518_appendix_b_3() {
     );
     assert_eq!(hex(&sealed.tag.0), "4dd3b4c088a7f45c216839645b2012bf2e6269a8c56a816dbc1b267761955bc5");
     assert_eq!(**key.open(aad, &sealed).unwrap(), *plaintext);
+}
+
+#[test]
+fn a_padding_that_does_not_hold_behind_a_tag_that_does_is_the_same_error() {
+    let bytes: [u8; 64] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let key = AeadKey::from_bytes(&bytes);
+    // One block that is all padding; what changes in the IV changes in it.
+    let sealed = key.seal_with(Iv([7; 16]), b"aad", b"");
+    let with_padding = |padding: u8| {
+        let mut changed = sealed.clone();
+        changed.iv.0[15] ^= 16 ^ padding;
+        let bits = 24_u64.to_be_bytes();
+        let covered = [&b"aad"[..], &changed.iv.0, &changed.ciphertext, &bits].concat();
+        changed.tag.0 = *hmac(&bytes[..32], &covered).first_chunk().unwrap();
+        key.open(b"aad", &changed).map(|opened| opened.len())
+    };
+    assert_eq!((with_padding(16), with_padding(1)), (Ok(0), Ok(15)));
+    for padding in [0, 2, 15, 17, 255] {
+        assert_eq!(with_padding(padding), Err(OpenError), "{padding}");
+    }
 }
 
 proptest! {

@@ -18,12 +18,13 @@ use messageu_envelope::safety_number::{QrCode, SafetyNumber};
 use messageu_envelope::wrapping::{Wrapped, WrappingKey};
 use messageu_wire::envelope::bundle::{Bundle, Dialect};
 use messageu_wire::envelope::field::{
-    Binding, ClientNonce, Epoch, Fingerprint, PrekeyId, ServerKeyHash, ServerNonce, UnixSeconds, WrapId,
+    Binding, ClientNonce, Epoch, Fingerprint, PrekeyId, ServerKeyHash, ServerNonce, Signature, UnixSeconds,
+    WrapId,
 };
 use messageu_wire::envelope::statement::{Authentication, BindingType, Context};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rsa::pkcs8::{DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256};
@@ -128,6 +129,33 @@ fn authentication() -> Authentication {
         client_id: alice().id(),
         client_nonce: ClientNonce([4; 16]),
     }
+}
+
+#[test]
+fn a_signature_has_a_salt_of_32_bytes_and_a_number_below_the_modulus() {
+    let key = RsaPrivateKey::from_pkcs8_der(&rsa_key("alice", "identity")).unwrap();
+    let hash = Sha256::new_with_prefix(b"MU3-BUNDLE\0fields").finalize();
+    let verify = |signature: [u8; 384]| {
+        alice().identity().verify(Context::BUNDLE, b"fields", &Signature(signature)).is_ok()
+    };
+    let sign = |salt: usize, seed: u8| {
+        let pss = rsa::Pss::<Sha256>::new_blinded_with_salt(salt);
+        <[u8; 384]>::try_from(key.sign_with_rng(&mut rng(seed), pss, &hash).unwrap()).unwrap()
+    };
+    for salt in [0, 20, 31, 32, 33, 64] {
+        assert_eq!(verify(sign(salt, 1)), salt == 32, "{salt}");
+    }
+    // The same number modulo the modulus, where 384 bytes have room for it.
+    let modulus: [u8; 384] = alice().identity().public_key().0[33..417].try_into().unwrap();
+    let larger = (0..100).find_map(|seed| {
+        let (mut sum, mut carry) = (sign(32, seed), 0);
+        for (byte, other) in sum.iter_mut().zip(modulus).rev() {
+            let added = u16::from(*byte) + u16::from(other) + carry;
+            (*byte, carry) = (added.to_le_bytes()[0], added >> 8);
+        }
+        (carry == 0).then_some(sum)
+    });
+    assert!(!verify(larger.unwrap()));
 }
 
 #[test]

@@ -402,6 +402,23 @@ fn every_message_of_a_round_has_a_ratchet_key_of_its_own() {
 }
 
 #[test]
+fn a_new_ratchet_key_out_of_turn_is_refused() {
+    let (mut ours, mut theirs) = pair(86);
+    receive(&mut theirs, &send(&mut ours, b"one", &mut rng(87))).unwrap();
+    receive(&mut ours, &send(&mut theirs, b"two", &mut rng(88))).unwrap();
+    // Two new keys in the place of one, as of a state that was copied.
+    let mut copied = ours.clone();
+    let (turn, another) =
+        (send(&mut ours, b"three", &mut rng(89)), send(&mut copied, b"three", &mut rng(90)));
+    assert_ne!(turn[24..56], another[24..56]);
+    let mut other_way_round = theirs.clone();
+    receive(&mut theirs, &turn).unwrap();
+    assert_eq!(receive(&mut theirs, &another), Err(OpenError));
+    receive(&mut other_way_round, &another).unwrap();
+    assert_eq!(receive(&mut other_way_round, &turn), Err(OpenError));
+}
+
+#[test]
 fn a_body_that_is_too_large_is_refused() {
     let (ours, _) = pair(86);
     let mut rng = rng(87);

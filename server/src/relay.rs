@@ -219,3 +219,39 @@ impl Drop for PullTurn {
         drop(guard);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test should stop")]
+
+    use std::time::UNIX_EPOCH;
+
+    use messageu_wire::fields::{Name, PublicKey};
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn a_client_of_unknown_profile_is_remembered_by_the_first_that_bytes_show() {
+        let store = Arc::new(MemoryStore::new());
+        let relay = Relay::new(store.clone(), Limits::default(), None);
+        let id = ClientId([1; 16]);
+        // As an import leaves it.
+        let (name, public_key) = (Name::new("alice").unwrap(), PublicKey([1; 160]));
+        let client = Client { id, name, public_key, profile: String::new() };
+        store.register(client.clone(), UNIX_EPOCH).await.unwrap();
+        let mut known = Arc::new(client);
+        for (shown, remembered) in [
+            // What is not seen in bytes, or decides who closes and who may be deleted, says nothing.
+            ("classic", ""),
+            ("uid-echo", ""),
+            ("read-to-end", ""),
+            ("big-endian", ""),
+            ("padded-1024", "padded-1024"),
+            ("aligned", "padded-1024"),
+        ] {
+            relay.learn_profile(&mut known, Profile::named(shown).unwrap()).await;
+            assert_eq!(store.client(id).await.unwrap().unwrap().profile, remembered, "{shown}");
+        }
+    }
+}

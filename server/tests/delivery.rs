@@ -153,6 +153,18 @@ fn a_request_that_was_sent_before_the_answer_proves_nothing() {
 }
 
 #[test]
+fn zeros_behind_a_pull_prove_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (_server, peer) = with_mail(data.path(), &[]);
+    for (cut, zeros) in [(7, 1), (7, 16), (100, 600), (624, 1023)] {
+        let (mut stream, _) = pull_and_read(&peer, cut, false);
+        stream.write_all(&vec![0; zeros]).unwrap();
+        drop(stream);
+    }
+    assert_eq!(peer.pull().len(), 3);
+}
+
+#[test]
 fn of_two_pulls_at_once_on_one_connection_the_second_is_empty() {
     let data = tempfile::tempdir().unwrap();
     let (_server, peer) = with_mail(data.path(), &["--pull-grace", "200"]);

@@ -59,6 +59,31 @@ fn bytes_of_no_dialect_are_refused_and_the_connection_closed() {
 }
 
 #[test]
+fn a_refusal_arrives_although_more_was_sent_than_was_read() {
+    let (_data, server, _) = server(&[]);
+    let mut stream = connect(&server);
+    stream.write_all(&vec![0xff; 1 << 20]).unwrap();
+    let mut all = Vec::new();
+    // A close with bytes unread would be a reset, and could take the refusal with it.
+    stream.read_to_end(&mut all).unwrap();
+    assert_eq!(all, REFUSAL);
+}
+
+#[test]
+fn a_content_that_no_pull_could_have_is_refused_before_it_is_known_who_asks() {
+    let (_data, server, peer) = server(&[]);
+    let nobody = Peer { id: ClientId([9; 16]), ..peer.clone() };
+    let mut stream = connect(&server);
+    stream.write_all(&nobody.request(&send_of(&peer, u32::MAX - 27), &[])).unwrap();
+    assert_eq!(read_to_close(&mut stream), REFUSAL);
+    // One byte less is a question of who asks: the content is awaited, and the connection stays.
+    let mut stream = connect(&server);
+    stream.write_all(&nobody.request(&send_of(&peer, u32::MAX - 28), &[])).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(stream.read(&mut [0]).is_err(), "an answer before the content");
+}
+
+#[test]
 fn a_size_that_contradicts_its_operation_is_refused_and_the_connection_closed() {
     let (_data, server, peer) = server(&[]);
     let list = Request::ListClients(messageu_wire::operation::list_clients::Request);

@@ -242,3 +242,10 @@ fn a_count_or_a_size_inside_a_payload_reserves_nothing_for_what_it_claims() {
         }
     }
 }
+
+#[test]
+fn a_list_has_as_many_clients_as_its_size_can_say() {
+    let size = messageu_wire::operation::list_clients::declared_size;
+    assert_eq!((size(0), size(1), size(15_848_587)), (Some(0), Some(271), Some(4_294_967_077)));
+    assert_eq!((size(15_848_588), size(u64::MAX)), (None, None));
+}

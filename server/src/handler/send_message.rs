@@ -58,3 +58,19 @@ impl crate::store::Sequence {
         MessageId(u32::try_from(self.0 & i64::from(u32::MAX)).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use messageu_wire::fields::MessageId;
+
+    use crate::store::Sequence;
+
+    #[test]
+    fn a_message_id_is_the_low_32_bits_of_its_number() {
+        for (number, id) in
+            [(1, 1), (0xffff_ffff, 0xffff_ffff), (1 << 32, 0), ((7 << 32) + 5, 5), (i64::MAX, u32::MAX)]
+        {
+            assert_eq!(Sequence(number).message_id(), MessageId(id));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,61 +23,74 @@ use super::network::{SimStream, Weather, connect};
 use super::support::{PULL, Peer};
 use super::world::limits;
 
-/// A stream that is reset just before it is peeked into.
-struct ResetWhenPeeked(SimStream);
+/// A stream that notes the sizes of what is written to it, and is reset just before it is peeked into if that is said.
+struct Watched {
+    stream: SimStream,
+    is_reset_when_peeked: bool,
+    writes: Arc<Mutex<Vec<usize>>>,
+}
 
-impl Transport for ResetWhenPeeked {
-    async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
-    }
-
-    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        self.0.try_read_buf(buffer)
-    }
-
-    fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.cut();
-        self.0.try_peek(buffer)
-    }
-
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
-    }
-
-    fn unacknowledged(&self) -> io::Result<Option<u32>> {
-        self.0.unacknowledged()
-    }
-
-    fn reset_when_dropped(&self) {
-        self.0.reset_when_dropped();
+impl Watched {
+    fn new(stream: SimStream, is_reset_when_peeked: bool) -> Self {
+        Self { stream, is_reset_when_peeked, writes: Arc::default() }
     }
 }
 
-impl AsyncRead for ResetWhenPeeked {
+impl Transport for Watched {
+    async fn readable(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
+    fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.stream.try_read_buf(buffer)
+    }
+
+    fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_reset_when_peeked {
+            self.stream.cut();
+        }
+        self.stream.try_peek(buffer)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.stream.take_error()
+    }
+
+    fn unacknowledged(&self) -> io::Result<Option<u32>> {
+        self.stream.unacknowledged()
+    }
+
+    fn reset_when_dropped(&self) {
+        self.stream.reset_when_dropped();
+    }
+}
+
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for ResetWhenPeeked {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        self.writes.lock().unwrap().push(bytes.len());
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -85,12 +98,31 @@ impl AsyncWrite for ResetWhenPeeked {
 async fn a_reset_right_behind_the_last_byte_of_a_pull_is_not_taken_for_its_arrival() {
     let (mut ours, theirs) = connect(Weather::calm(1), &mut StdRng::seed_from_u64(0));
     // So large that it is written before the server looks up, and nothing is left to write and fail.
-    let mailbox = Mailbox::serve(ResetWhenPeeked(theirs), &[7; 64 << 10]).await;
+    let mailbox = Mailbox::serve(Watched::new(theirs, true), &[7; 64 << 10]).await;
     ours.write_all(&mailbox.pull()).await.unwrap();
     let mut read = Vec::new();
     assert_eq!(ours.read_to_end(&mut read).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(mailbox.waiting().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_less_than_64_kib_is_one_write_with_its_padding() {
+    for (dialect, padding) in [("e", 0), ("d/padded-1024", 1024)] {
+        for content in [0, 5, 1024, 60_000] {
+            let (mut ours, theirs) = connect(Weather::calm(1), &mut StdRng::seed_from_u64(0));
+            let theirs = Watched::new(theirs, false);
+            let writes = theirs.writes.clone();
+            let dialect: Dialect = dialect.parse().unwrap();
+            let mailbox = Mailbox::serve_in(dialect, theirs, &vec![7; content]).await;
+            ours.write_all(&mailbox.pull()).await.unwrap();
+            let frame = 7 + 25 + content;
+            let size = if padding == 0 { frame } else { frame.next_multiple_of(padding) };
+            ours.read_exact(&mut vec![0; size]).await.unwrap();
+            // What the transport has no room for at once follows.
+            assert_eq!(writes.lock().unwrap()[0], size, "{dialect}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,11 +149,11 @@ struct Mailbox {
 
 impl Mailbox {
     async fn serve(stream: impl Transport, content: &[u8]) -> Self {
-        let peer = Peer {
-            address: ([127, 0, 0, 1], 1).into(),
-            dialect: Dialect::classic(Family::E),
-            id: ClientId([1; 16]),
-        };
+        Self::serve_in(Dialect::classic(Family::E), stream, content).await
+    }
+
+    async fn serve_in(dialect: Dialect, stream: impl Transport, content: &[u8]) -> Self {
+        let peer = Peer { address: ([127, 0, 0, 1], 1).into(), dialect, id: ClientId([1; 16]) };
         let client = Client {
             id: peer.id,
             name: Name::new("alice").unwrap(),
