@@ -78,22 +78,6 @@ fn blocks(kind: &str) -> Vec<(Vec<&'static str>, Vec<&'static str>)> {
     found
 }
 
-/// The lines of the specification that are neither in a block nor about requirement words themselves.
-fn prose() -> String {
-    let mut inside = false;
-    let mut prose = String::new();
-    let (before, behind) = SPEC.split_once("### 1.1 Requirement words").unwrap();
-    let (_, behind) = behind.split_once("### 1.2 ").unwrap();
-    for line in before.lines().chain(behind.lines()) {
-        inside ^= line.starts_with("```");
-        if !inside {
-            prose += line;
-            prose += "\n";
-        }
-    }
-    prose
-}
-
 fn unhex(digits: &str) -> Vec<u8> {
     assert!(digits.len().is_multiple_of(2), "{digits:?}");
     (0..digits.len())
@@ -1021,44 +1005,6 @@ fn section_8_7_names_what_bytes_cannot_tell() {
 }
 
 // The text
-
-#[test]
-fn requirement_ids_are_unique_and_without_gaps_and_every_reference_finds_one() {
-    let prose = prose();
-    let mut groups: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-    for behind in prose.split("[REQ-").skip(1) {
-        let (group, number) = behind.split(']').next().unwrap().split_once('-').unwrap();
-        groups.entry(group).or_default().push(number.parse().unwrap());
-    }
-    for (group, numbers) in &groups {
-        let expected: Vec<u32> = (1..=numbers.len() as u32).collect();
-        assert_eq!(numbers, &expected, "numbers of group {group}, in the order of the text");
-    }
-    for behind in prose.split("REQ-").skip(1) {
-        let id: String = behind.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        let known = id.split_once('-').and_then(|(group, number)| {
-            groups.get(group).map(|numbers| numbers.contains(&number.parse().unwrap()))
-        });
-        assert_eq!(known, Some(true), "REQ-{id} is cited and not there");
-    }
-}
-
-#[test]
-fn every_must_and_should_stands_in_a_requirement() {
-    let prose = prose();
-    let mut requirement = false;
-    for line in prose.lines() {
-        if line.starts_with("- [REQ-") {
-            requirement = true;
-        } else if !line.starts_with("  ") {
-            requirement = false;
-        }
-        let binding = line.split(|c: char| !c.is_alphabetic()).any(|word| word == "MUST" || word == "SHOULD");
-        // One place speaks of the words, not with them.
-        let speaks_of = line.contains("MUST and SHOULD");
-        assert!(requirement || speaks_of || !binding, "no id: {line}");
-    }
-}
 
 #[test]
 fn links_within_the_text_find_their_headings() {

@@ -1,9 +1,11 @@
-//! What is generated from the declarations of the wire: `generated/`, a file a reading.
+//! What is generated from the declarations of the wire: `generated/`, a file a reading; and what holds spec.md together.
 //!
 //! `wire.json` is the intermediate form; everything else is made from it alone.
 #![forbid(unsafe_code)]
 
 pub mod emit;
+pub mod matrix;
+mod status;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ pub fn root() -> PathBuf {
 pub fn generated() -> Result<Vec<File>> {
     let form = json(&spec())?;
     let schema = json(&schemars::schema_for!(Spec))?;
+    let spec = status::update(&root(), &form)?;
     // What follows sees what others see.
     let read: Spec = serde_json::from_str(&form).context("cannot read the form again")?;
     let mut files = vec![
@@ -41,6 +44,7 @@ pub fn generated() -> Result<Vec<File>> {
         File { path: "generated/wire.schema.json", content: schema },
     ];
     files.extend(emit::all(&read)?);
+    files.push(File { path: "spec.md", content: spec });
     Ok(files)
 }
 
