@@ -170,6 +170,7 @@ impl PeerBundle {
         }
         let wrapping = PeerWrappingKey::new(&content.wrap_key)
             .map_err(|error| BundleError::Key { what: "wrapping key", error })?;
+        check_agreement_key(&content.prekey).map_err(|error| BundleError::Key { what: "prekey", error })?;
         let hash = hash(&bundle);
         Ok(Self { owner, content: bundle.content, wrapping, hash })
     }
@@ -202,6 +203,11 @@ impl PeerBundle {
     }
 }
 
+/// Refuses an X25519 key that agrees on nothing.
+pub(crate) fn check_agreement_key(key: &DhPublicKey) -> Result<(), KeyError> {
+    if key.is_of_low_order() { Err(KeyError::LowOrder) } else { Ok(()) }
+}
+
 /// A one-time prekey of a peer, as the server hands it out. Nothing vouches for it: what it adds is forward secrecy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerOneTimeKey {
@@ -209,6 +215,16 @@ pub struct PeerOneTimeKey {
     pub id: OneTimeId,
     /// The key.
     pub key: DhPublicKey,
+}
+
+impl PeerOneTimeKey {
+    /// Checks a one-time prekey as it came from a server.
+    ///
+    /// # Errors
+    /// [`KeyError::LowOrder`] if it agrees on nothing.
+    pub fn check(id: OneTimeId, key: DhPublicKey) -> Result<Self, KeyError> {
+        check_agreement_key(&key).map(|()| Self { id, key })
+    }
 }
 
 fn hash(bundle: &Bundle) -> DigestField {

@@ -71,6 +71,9 @@ pub enum KeyError {
     /// A private key is not usable.
     #[error("a private key of version 3 is PKCS#8 DER of RSA-3072 with the exponent 65537")]
     Private,
+    /// A peer's X25519 key agrees with everybody on the same.
+    #[error("an X25519 key that agrees on nothing, for it is of low order")]
+    LowOrder,
     /// The RSA library refused to generate a key; never seen.
     #[error("no RSA key could be generated")]
     Generation,
@@ -143,9 +146,15 @@ pub enum OfferError {
     /// It is no OFFER.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// Its identity key is not usable.
-    #[error("the identity key: {0}")]
-    Key(#[from] KeyError),
+    /// One of its keys is not usable.
+    #[error("the {what}: {error}")]
+    Key {
+        /// Which key.
+        what: &'static str,
+        /// What it should be.
+        #[source]
+        error: KeyError,
+    },
     /// Its sender's id does not follow from the identity key.
     #[error("the offer says it is from {claimed}, but its key is that of {found}")]
     Sender {

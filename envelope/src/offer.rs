@@ -101,7 +101,8 @@ impl PeerOffer {
     /// [`OfferError`], which says what does not hold.
     pub fn check(envelope: &[u8], us: ClientId, now: UnixSeconds) -> Result<Self, OfferError> {
         let Offer { content, signature } = Offer::decode(envelope)?;
-        let from = Identity::new(&content.identity)?;
+        let from = Identity::new(&content.identity)
+            .map_err(|error| OfferError::Key { what: "identity key", error })?;
         if from.client_id() != content.from {
             return Err(OfferError::Sender { claimed: content.from, found: from.client_id() });
         }
@@ -115,7 +116,8 @@ impl PeerOffer {
         if content.issued.0 > now.0.saturating_add(OFFER_AHEAD) {
             return Err(OfferError::Early { issued: content.issued });
         }
-        let key = PeerOneTimeKey { id: OneTimeId::of_offer(content.offer_id), key: content.key };
+        let key = PeerOneTimeKey::check(OneTimeId::of_offer(content.offer_id), content.key)
+            .map_err(|error| OfferError::Key { what: "key", error })?;
         Ok(Self { from, id: content.offer_id, key })
     }
 

@@ -6,11 +6,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::users::{NOW, alice, bob, carol, make_bundle, rsa_key};
-use common::{hex, rng};
+use common::{hex, low_order, rng};
 use messageu_envelope::authentication::{
     SignedRotation, sign_authentication, sign_registration, verify_authentication, verify_registration,
 };
-use messageu_envelope::bundle::{BUNDLE_LIFE, BundleTerms, Expected, OwnBundle, PeerBundle};
+use messageu_envelope::bundle::{BUNDLE_LIFE, BundleTerms, Expected, OwnBundle, PeerBundle, PeerOneTimeKey};
 use messageu_envelope::dh::DhSecret;
 use messageu_envelope::error::{BundleError, KeyError, QrError, SignatureError};
 use messageu_envelope::identity::{Identity, IdentityKey};
@@ -18,8 +18,8 @@ use messageu_envelope::safety_number::{QrCode, SafetyNumber};
 use messageu_envelope::wrapping::{Wrapped, WrappingKey};
 use messageu_wire::envelope::bundle::{Bundle, Dialect};
 use messageu_wire::envelope::field::{
-    Binding, ClientNonce, Epoch, Fingerprint, PrekeyId, ServerKeyHash, ServerNonce, Signature, UnixSeconds,
-    WrapId,
+    Binding, ClientNonce, Epoch, Fingerprint, OneTimeId, PrekeyId, ServerKeyHash, ServerNonce, Signature,
+    UnixSeconds, WrapId,
 };
 use messageu_wire::envelope::statement::{Authentication, BindingType, Context};
 use proptest::collection::vec;
@@ -278,6 +278,28 @@ fn a_signed_wrapping_key_that_is_none_is_refused() {
         check(&bundle, &bob().expected(), NOW),
         Err(BundleError::Key { what: "wrapping key", error: KeyError::Public })
     );
+}
+
+#[test]
+fn a_signed_prekey_that_agrees_on_nothing_is_refused() {
+    for point in low_order() {
+        let mut bundle = bob().bundle.bundle().clone();
+        bundle.content.prekey = point;
+        bundle.signature = bob().key.sign(Context::BUNDLE, &bundle.content.encode(), &mut rng(118)).unwrap();
+        assert_eq!(
+            check(&bundle, &bob().expected(), NOW),
+            Err(BundleError::Key { what: "prekey", error: KeyError::LowOrder })
+        );
+    }
+}
+
+#[test]
+fn a_one_time_key_that_agrees_on_nothing_is_refused() {
+    for point in low_order() {
+        assert_eq!(PeerOneTimeKey::check(OneTimeId(1), point), Err(KeyError::LowOrder));
+    }
+    let key = bob().one_time.public_key();
+    assert_eq!(PeerOneTimeKey::check(OneTimeId(1), key), Ok(PeerOneTimeKey { id: OneTimeId(1), key }));
 }
 
 #[test]

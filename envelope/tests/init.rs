@@ -3,19 +3,21 @@
 
 mod common;
 
-use common::rng;
 use common::users::{NOW, ONE_TIME_ID, User, alice, bob, carol, init, make_bundle, open, rsa_key, text};
+use common::{low_order, rng};
 use messageu_envelope::bundle::{BundleTerms, OwnBundle, PeerOneTimeKey};
 use messageu_envelope::dh::DhSecret;
-use messageu_envelope::error::{OfferError, OpenError, SealError};
+use messageu_envelope::error::{KeyError, OfferError, OpenError, SealError};
 use messageu_envelope::init::{IncomingInit, OneTimeSecret, seal_init};
 use messageu_envelope::offer::{OFFER_AHEAD, OFFER_LIFE, OwnOffer, PeerOffer};
 use messageu_envelope::wrapping::WrappingKey;
 use messageu_wire::envelope::field::{
-    EnvelopeId, Epoch, OfferId, OneTimeId, PrekeyId, UnixMillis, UnixSeconds, WrapId,
+    DhPublicKey, EnvelopeId, Epoch, OfferId, OneTimeId, PrekeyId, UnixMillis, UnixSeconds, WrapId,
 };
 use messageu_wire::envelope::frame::{BodyType, Frame};
 use messageu_wire::envelope::init::{INIT_HEADER_SIZE, INIT_OVERHEAD};
+use messageu_wire::envelope::offer::Offer;
+use messageu_wire::envelope::statement::Context;
 use proptest::prelude::*;
 use rand::RngExt;
 
@@ -352,38 +354,36 @@ fn a_secret_that_was_not_wrapped_to_us_is_refused_where_a_wrong_key_is() {
 
 // Points of low order
 
-/// Every encoding of a point whose order divides 8.
-fn low_order() -> Vec<[u8; 32]> {
-    [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ]
-    .map(|point| common::unhex(point).try_into().unwrap())
-    .to_vec()
+/// What is refused by its bytes is just what agrees on nothing.
+#[test]
+fn keys_of_low_order_are_those_that_agree_on_nothing() {
+    let is_one = |key: DhPublicKey| {
+        let agrees = bob().one_time.agree(&key).is_ok();
+        assert_eq!(key.is_of_low_order(), !agrees, "{key}");
+        !agrees
+    };
+    assert!(low_order().into_iter().all(is_one));
+    for key in low_order() {
+        for bit in 0..255 {
+            let mut near = key;
+            near.0[bit / 8] ^= 1 << (bit % 8);
+            is_one(near);
+        }
+    }
 }
 
 #[test]
 fn an_agreement_on_nothing_is_refused_on_both_sides() {
-    use messageu_wire::envelope::field::DhPublicKey;
     let (envelope, _) = init(alice(), bob(), &mut rng(39));
     let frame = text(b"", &mut rng(39));
     for point in low_order() {
-        for top_bit in [0, 0x80] {
-            let mut point = point;
-            point[31] |= top_bit;
-            assert_eq!(bob().one_time.agree(&DhPublicKey(point)), Err(OpenError));
-            let mut changed = envelope.clone();
-            changed[20..52].copy_from_slice(&point);
-            assert_eq!(try_open(&changed, bob(), bob().one_time()), Err(OpenError));
-            let one_time = PeerOneTimeKey { id: OneTimeId(1), key: DhPublicKey(point) };
-            let sealed = seal_init(&alice().key, &bob().peer_bundle(), Some(&one_time), &frame, &mut rng(40));
-            assert_eq!(sealed.unwrap_err(), SealError::Agreement);
-        }
+        assert_eq!(bob().one_time.agree(&point), Err(OpenError));
+        let mut changed = envelope.clone();
+        changed[20..52].copy_from_slice(&point.0);
+        assert_eq!(try_open(&changed, bob(), bob().one_time()), Err(OpenError));
+        let one_time = PeerOneTimeKey { id: OneTimeId(1), key: point };
+        let sealed = seal_init(&alice().key, &bob().peer_bundle(), Some(&one_time), &frame, &mut rng(40));
+        assert_eq!(sealed.unwrap_err(), SealError::Agreement);
     }
 }
 
@@ -503,6 +503,20 @@ fn an_offer_of_a_time_to_come_is_refused() {
     assert!(PeerOffer::check(&envelope, bob().id(), before).is_ok());
     let earlier = UnixSeconds(before.0 - 1);
     assert_eq!(PeerOffer::check(&envelope, bob().id(), earlier), Err(OfferError::Early { issued: NOW }));
+}
+
+#[test]
+fn an_offer_of_a_key_that_agrees_on_nothing_is_refused() {
+    let (_, envelope) = offer(&mut rng(54));
+    for point in low_order() {
+        let mut content = Offer::decode(&envelope).unwrap().content;
+        content.key = point;
+        let signature = alice().key.sign(Context::OFFER, &content.encode(), &mut rng(55)).unwrap();
+        assert_eq!(
+            PeerOffer::check(&Offer { content, signature }.encode(), bob().id(), NOW),
+            Err(OfferError::Key { what: "key", error: KeyError::LowOrder })
+        );
+    }
 }
 
 #[test]

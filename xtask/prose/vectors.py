@@ -27,6 +27,8 @@ def load(path):
 client = load(sys.argv[1])
 VECTORS, SPEC = Path(sys.argv[2]), Path(sys.argv[3]).read_text()
 OPENED = set()
+# An X25519 key of low order that is not 0 (REQ-MKEY-7).
+NOTHING = bytes.fromhex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157")
 CHECKS = 0
 
 
@@ -572,12 +574,12 @@ def ill_willed():
     id = IDENTITIES["bob"]["client_id"]
     for at, value in ((0, b"\1"), (1, b"\3")):
         client.check_bundle(signed_again(keys["bundle"], 910, b"MU3-BUNDLE", at, value), id, NOW)
-    for at, value in ((0, b"\2"), (1, b"\2"), (1, b"\4"), (66, b"\0"), (487, b"\3")):
+    for at, value in ((0, b"\2"), (1, b"\2"), (1, b"\4"), (66, b"\0"), (487, b"\3"), (30, bytes(32)), (30, NOTHING)):
         made = signed_again(keys["bundle"], 910, b"MU3-BUNDLE", at, value)
         is_refused(f"a bundle with {value} at {at}", lambda: client.check_bundle(made, id, NOW))
-    content = b"MU3\1\1\1\0\0" + id + id + struct.pack("<I32sQ", 5, bytes(32), NOW) + IDENTITIES["bob"]["public_key"]
+    content = b"MU3\1\1\1\0\0" + id + id + struct.pack("<I32sQ", 5, keys["prekey"], NOW) + IDENTITIES["bob"]["public_key"]
     client.check_offer(id, signed_again(content, 506, b"MU3-OFFER", 0, b"MU3"), NOW)
-    for at, value in ((6, b"\1"), (8, bytes(16)), (43, b"\x80")):
+    for at, value in ((6, b"\1"), (8, bytes(16)), (43, b"\x80"), (44, bytes(32)), (44, NOTHING)):
         made = signed_again(content, 506, b"MU3-OFFER", at, value)
         is_refused(f"an OFFER with {value} at {at}", lambda: client.check_offer(id, made, NOW))
 

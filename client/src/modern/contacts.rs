@@ -244,7 +244,8 @@ impl Account {
         let expected =
             Expected { owner: id, pinned, epoch: known.as_ref().and_then(|peer| peer.epoch.map(Epoch)) };
         let bundle = PeerBundle::check(&answer.bundle.encode(), &expected, self.now()).map_err(unfit)?;
-        let one_time = answer.one_time_key.map(|key| PeerOneTimeKey { id: key.id(), key: key.key() });
+        let one_time = answer.one_time_key.map(|key| PeerOneTimeKey::check(key.id(), key.key())).transpose();
+        let one_time = one_time.map_err(|error| unfit(BundleError::Key { what: "one-time key", error }))?;
         let peer = self.store.write(|tx| {
             let mut peer = match tx.find::<Peer>(&id.0)? {
                 Some(peer) => peer,

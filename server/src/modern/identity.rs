@@ -2,9 +2,7 @@
 
 use messageu_wire::envelope::Suite;
 use messageu_wire::envelope::bundle::{Bundle, MIN_DIALECT};
-use messageu_wire::envelope::field::{
-    DhPublicKey, Fingerprint, RSA_BLOCK_SIZE, RsaPublicKey, Signature, UnixSeconds,
-};
+use messageu_wire::envelope::field::{Fingerprint, RSA_BLOCK_SIZE, RsaPublicKey, Signature, UnixSeconds};
 use messageu_wire::envelope::statement::Context;
 use messageu_wire::fields::ClientId;
 use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -58,7 +56,7 @@ pub(super) fn check_bundle(bundle: &Bundle, now: UnixSeconds) -> Result<Identity
     if content.suite != Suite::ONE || content.min_dialect != MIN_DIALECT {
         return Err(Reason::InvalidKeys("the suite or the dialect"));
     }
-    if content.wrap_key.modulus().is_none() || content.prekey == DhPublicKey([0; 32]) {
+    if content.wrap_key.modulus().is_none() || content.prekey.is_of_low_order() {
         return Err(Reason::InvalidKeys("the wrapping key or the prekey"));
     }
     if !owner.has_signed(Context::BUNDLE, &content.encode(), &bundle.signature) {

@@ -72,6 +72,46 @@ bytes_fields! {
     Digest: 32;
 }
 
+impl DhPublicKey {
+    /// The u-coordinates of all points whose order divides 8 (RFC 7748, section 6.1; the curve's, and its twist's), in every
+    /// spelling that 255 bits have.
+    const LOW_ORDER: [[u8; 32]; 7] = [
+        ends(0, 0, 0),
+        ends(1, 0, 0),
+        [
+            0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+            0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+        ],
+        [
+            0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,
+            0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+        ],
+        // The prime 2^255 - 19 less one, itself, and one more.
+        ends(0xec, 0xff, 0x7f),
+        ends(0xed, 0xff, 0x7f),
+        ends(0xee, 0xff, 0x7f),
+    ];
+
+    /// Whether whoever has this key agrees with everybody on nothing: on zeros, which are no secret. The topmost bit is none
+    /// of the coordinate's.
+    #[must_use]
+    pub fn is_of_low_order(&self) -> bool {
+        let mut coordinate = self.0;
+        if let Some(last) = coordinate.last_mut() {
+            *last &= 0x7f;
+        }
+        Self::LOW_ORDER.contains(&coordinate)
+    }
+}
+
+/// A number of 32 bytes whose first and last differ from those between.
+const fn ends(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut all = [between; 32];
+    let [begin, .., end] = &mut all;
+    (*begin, *end) = (first, last);
+    all
+}
+
 impl RsaPublicKey {
     /// All before the modulus: SEQUENCE, rsaEncryption, BIT STRING, SEQUENCE, and the modulus' INTEGER header and sign byte.
     const PREFIX: [u8; 33] = [

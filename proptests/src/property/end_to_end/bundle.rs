@@ -5,10 +5,10 @@ use messageu_envelope::bundle::PeerBundle;
 use messageu_envelope::error::BundleError;
 use messageu_wire::envelope::Suite;
 use messageu_wire::envelope::bundle::{Bundle, BundleContent, Dialect, MIN_DIALECT};
-use messageu_wire::envelope::field::{Epoch, RsaPublicKey, UnixSeconds};
+use messageu_wire::envelope::field::{DhPublicKey, Epoch, RsaPublicKey, UnixSeconds};
 use messageu_wire::envelope::statement::Context;
 
-use super::users::{NOW, bob, carol, rng};
+use super::users::{NOW, alice, bob, carol, rng};
 use crate::rarely::rarely;
 use crate::unstructured::change;
 
@@ -67,6 +67,14 @@ fn is_taken(came: &[u8]) -> bool {
     }
 }
 
+/// Any X25519 key, or one near to those that agree on nothing.
+pub(super) fn any_prekey(bytes: &mut Unstructured<'_>) -> Result<DhPublicKey> {
+    let [first, between, last] = bytes.arbitrary::<[u8; 3]>()?;
+    let mut key = [if between & 1 == 0 { 0 } else { 0xff }; 32];
+    (key[0], key[31]) = (first, last);
+    if between & 2 == 0 { Ok(DhPublicKey(key)) } else { DhPublicKey::arbitrary(bytes) }
+}
+
 /// A content near to Bob's: the owner may be Carol, times and numbers are any, keys may be none.
 fn content(bytes: &mut Unstructured<'_>) -> Result<BundleContent> {
     let mut content = bob().bundle.bundle().content.clone();
@@ -91,6 +99,9 @@ fn content(bytes: &mut Unstructured<'_>) -> Result<BundleContent> {
     }
     if is(6) {
         content.identity = *carol().identity().public_key();
+    }
+    if is(7) {
+        content.prekey = any_prekey(bytes)?;
     }
     Ok(content)
 }
@@ -119,7 +130,14 @@ fn check_signed(content: &BundleContent) {
             && wrap_key[417..] == true_key[417..]
             && wrap_key[33] & 0x80 != 0
             && wrap_key[416] & 1 != 0;
-        in_form == verdict.is_ok() && (in_form || matches!(verdict, Err(BundleError::Key { .. })))
+        // A key that two strangers agree with on the same is nobody's.
+        let agrees = alice().one_time.agree(&content.prekey).is_ok();
+        let what = if in_form { "prekey" } else { "wrapping key" };
+        match &verdict {
+            Ok(_) => in_form && agrees,
+            Err(BundleError::Key { what: found, .. }) => !(in_form && agrees) && *found == what,
+            Err(_) => false,
+        }
     };
     assert!(as_expected, "{content:?}: {verdict:?}");
 }

@@ -11,6 +11,7 @@ use messageu_wire::envelope::offer::{OFFER_ID_MAX, Offer, OfferContent};
 use messageu_wire::envelope::statement::Context;
 use messageu_wire::fields::ClientId;
 
+use super::bundle::any_prekey;
 use super::users::{NOW, alice, bob, carol, rng};
 use crate::rarely::rarely;
 use crate::unstructured::change;
@@ -95,6 +96,9 @@ fn content(bytes: &mut Unstructured<'_>) -> Result<OfferContent> {
     if is(4) {
         content.identity = *carol().identity().public_key();
     }
+    if is(6) {
+        content.key = any_prekey(bytes)?;
+    }
     if is(5) {
         content.prefix.flags = bytes.arbitrary()?;
     }
@@ -119,6 +123,8 @@ fn check_signed(content: &OfferContent) {
         matches!(verdict, Err(OfferError::Expired { .. }))
     } else if issued > NOW.0 + OFFER_AHEAD {
         matches!(verdict, Err(OfferError::Early { .. }))
+    } else if carol().one_time.agree(&content.key).is_err() {
+        matches!(verdict, Err(OfferError::Key { what: "key", .. }))
     } else {
         verdict
             .as_ref()

@@ -14,6 +14,9 @@ pub(super) async fn handle(asker: &Asker, request: Request) -> Result<Response, 
     if owner.client_id() != asker.client_id {
         return Err(Reason::InvalidKeys("the identity key"));
     }
+    if one_time_keys.iter().any(|key| key.key().is_of_low_order()) {
+        return Err(Reason::InvalidKeys("a one-time key"));
+    }
     asker.need_room(0)?;
     let one_time = one_time_keys.iter().map(|key| (key.id(), key.key())).collect();
     let remaining = asker.session.modern.store.publish_keys(asker.client_id, bundle, one_time).await?;
