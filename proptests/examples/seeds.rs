@@ -17,8 +17,8 @@ use messageu_proptests::everything;
 use messageu_proptests::hearing::Listener;
 use messageu_proptests::modern;
 use messageu_proptests::property::{
-    key_pair_der, stored_session, true_bundle, true_database, true_inits, true_manifest, true_msgs,
-    true_offer,
+    key_pair_der, stored_session, true_account_export, true_bundle, true_database, true_inits, true_key_file,
+    true_manifest, true_msgs, true_offer,
 };
 use messageu_wire::dialect::{Dialect, Family, Pin, RecognisedBy};
 use messageu_wire::fields::{ClientId, Name};
@@ -73,6 +73,9 @@ fn main() {
     write(&fuzz.join("corpus/classic_import"), &databases());
     write(&fuzz.join("corpus/server_session"), &sessions());
     write(&fuzz.join("corpus/modern_store"), &modern_sessions());
+    write(&fuzz.join("corpus/modern_connection"), &modern_connections());
+    write(&fuzz.join("corpus/sealed_key_file"), &sealed_key_files());
+    write(&fuzz.join("corpus/account_export"), &account_exports());
     let codes = |of: fn(Operation, Family) -> Option<u16>| {
         let codes = Family::ALL.into_iter().flat_map(move |family| {
             Operation::ALL.iter().filter_map(move |operation| of(*operation, family))
@@ -116,6 +119,9 @@ fn main() {
     };
     dictionary("parse_modern_request", modern_words(|operation| operation.codes().request));
     dictionary("parse_modern_response", modern_words(|operation| operation.codes().response));
+    dictionary("modern_connection", (0..32).map(|what| vec![what, 0, 1, 4]).collect());
+    dictionary("sealed_key_file", words(SEALED_KEY_FILE_WORDS));
+    dictionary("account_export", words(SEALED_KEY_FILE_WORDS));
     dictionary("server_session", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
     dictionary("modern_store", (0..20).map(|what| vec![what, 0, 1, 4]).collect());
 }
@@ -402,6 +408,86 @@ fn modern_sessions() -> BTreeMap<String, Vec<u8>> {
         session("codes", &[codes, time, codes, gone]),
         session("ends", &[two, mail, keys, files, ends, mail, keys, files]),
     ]
+    .into()
+}
+
+/// Short stories: who says what on which of three connections.
+fn modern_connections() -> BTreeMap<String, Vec<u8>> {
+    // What is done, on which connection and by whom, in which pieces; behind it what is said, and to whom.
+    // The connection is the byte modulo 3, and the person what 16 goes into it.
+    let of = |at: u8, person: u8| (16 * person..).find(|byte| byte % 3 == at).unwrap();
+    let log_in = |at: u8, person: u8| vec![16, of(at, person), 0xff];
+    let say = |at: u8, piece: u8, frames: &[[u8; 4]]| {
+        let count = u8::try_from(frames.len()).unwrap();
+        [&[0x40 + count - 1, at, piece], frames.as_flattened()].concat()
+    };
+    let both = [log_in(0, 0), log_in(1, 1)].concat();
+    let mail = [
+        say(1, 0xff, &[[12, 0, 1, 0]]),
+        say(0, 7, &[[7, 0, 1, 40], [7, 0, 1, 40], [8, 0, 1, 41]]),
+        say(1, 0xff, &[[12, 0, 0, 0], [16, 0, 1, 2], [12, 0, 0, 0]]),
+    ];
+    let keys = [
+        say(1, 0xff, &[[3, 0, 1, 0x21], [4, 0, 1, 0x22], [3, 0, 1, 3]]),
+        say(0, 30, &[[5, 0, 1, 0], [5, 14, 1, 0], [6, 0, 1, 0]]),
+    ];
+    let files = [
+        say(0, 0xff, &[[18, 0, 1, 0x40], [18, 0, 1, 0x41], [19, 0, 1, 0x40], [18, 0, 1, 0x51]]),
+        say(1, 0xff, &[[20, 0, 0, 0], [20, 0, 0, 1], [21, 0, 0, 0], [20, 0, 0, 0]]),
+    ];
+    let names = [say(0, 0xff, &[[22, 0, 1, 0], [22, 0, 3, 0], [24, 0, 1, 0], [26, 0, 9, 5]])];
+    let rotation = [say(0, 0xff, &[[23, 0, 2, 0], [7, 0, 1, 9], [24, 0, 0, 0]])];
+    let end = [say(1, 0xff, &[[12, 0, 1, 0], [25, 0, 0, 0], [12, 0, 0, 0]]), log_in(1, 1)];
+    let strangers = [
+        say(2, 3, &[[7, 0, 1, 40], [12, 0, 0, 0], [1, 0, 0, 3], [2, 0, 0, 3]]),
+        say(2, 0xff, &[[0, 0, 0, 0], [1, 0, 0, 3], [0, 15, 0, 0], [25, 13, 0, 0]]),
+        vec![0, 2, 0],
+        log_in(2, 2),
+    ];
+    let story = |parts: &[&[Vec<u8>]]| [&both[..], &parts.concat().concat()].concat();
+    [
+        ("mail", story(&[&mail])),
+        ("keys", story(&[&keys])),
+        ("files", story(&[&files])),
+        ("rotation", story(&[&mail, &rotation, &names])),
+        ("end", story(&[&mail, &end, &names])),
+        ("strangers", story(&[&strangers, &mail])),
+    ]
+    .map(|(name, seed)| (name.to_owned(), seed))
+    .into()
+}
+
+/// What a key file has where a decision is made.
+const SEALED_KEY_FILE_WORDS: &[&[u8]] = &[
+    b"MU3-KEYS\x01",
+    &[8, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0],
+    &[0, 0, 16, 0],
+    &[1, 0, 16, 0],
+    &[0xff; 4],
+    &[17, 0, 0, 0],
+    &[0; 4],
+    b"state.db",
+];
+
+fn sealed_key_files() -> BTreeMap<String, Vec<u8>> {
+    let any: Vec<u8> = (0..=250).collect();
+    [
+        ("true", [&[0], true_key_file()].concat()),
+        ("true-made", vec![64, 0]),
+        ("made", [&[144], &any[..100]].concat()),
+    ]
+    .map(|(name, seed)| (name.to_owned(), seed))
+    .into()
+}
+
+fn account_exports() -> BTreeMap<String, Vec<u8>> {
+    let begin = true_account_export()[..LONGEST.min(600)].to_vec();
+    [
+        ("true-beginning", [&[0], &begin[..]].concat()),
+        ("true-made", vec![48, 0, 0]),
+        ("made", vec![160, 1, 5, 0, 9, 1]),
+    ]
+    .map(|(name, seed)| (name.to_owned(), seed))
     .into()
 }
 

@@ -9,10 +9,10 @@ use messageu_wire::modern::frame::{RequestReader, ResponseReader};
 use crate::everything;
 use crate::hearing::Listener;
 use crate::property::{
-    End, check_any_bundle, check_any_envelope, check_any_file, check_any_frames, check_any_import,
-    check_any_init, check_any_key_file, check_any_modern_session, check_any_msg, check_any_offer,
-    check_any_ratchet, check_any_session, check_any_stream, check_frame_bytes, check_request_bytes,
-    check_response_bytes,
+    End, check_any_account_export, check_any_bundle, check_any_connections, check_any_envelope,
+    check_any_file, check_any_frames, check_any_import, check_any_init, check_any_key_file,
+    check_any_modern_session, check_any_msg, check_any_offer, check_any_ratchet, check_any_sealed_key_file,
+    check_any_session, check_any_stream, check_frame_bytes, check_request_bytes, check_response_bytes,
 };
 use crate::unstructured::choose;
 
@@ -53,12 +53,15 @@ pub const ALL: &[Target] = &[
     PARSE_MODERN_REQUEST,
     PARSE_MODERN_RESPONSE,
     MODERN_STORE,
+    MODERN_CONNECTION,
     BUNDLE,
     OPEN_INIT,
     OPEN_MSG,
     OPEN_OFFER,
     RATCHET,
     FILE_STREAM,
+    SEALED_KEY_FILE,
+    ACCOUNT_EXPORT,
 ];
 
 /// Any bytes, to a server; the last byte chooses what it is pinned to or remembers.
@@ -168,6 +171,15 @@ pub const MODERN_STORE: Target = Target {
     memory_a_byte: 32,
 };
 
+/// Connections of version 3 at a server whose store is in memory: up to 48 steps of up to 4 requests, beside a model. What
+/// is stored is in both.
+pub const MODERN_CONNECTION: Target = Target {
+    name: "modern_connection",
+    property: |input| whole(check_any_connections(&mut Unstructured::new(input))),
+    memory: 16 << 20,
+    memory_a_byte: 32,
+};
+
 /// Key bundles: any bytes, a true one changed, and any content that its owner signs.
 pub const BUNDLE: Target = Target {
     name: "bundle",
@@ -215,6 +227,24 @@ pub const FILE_STREAM: Target = Target {
     name: "file_stream",
     property: |input| whole(check_any_file(&mut Unstructured::new(input))),
     memory: 4 << 20,
+    memory_a_byte: 32,
+};
+
+/// Sealed key files: any bytes, a true one changed, any content under any passphrase. Whoever asks for more memory than is
+/// given gets none; what is given here is 128 KiB at most.
+pub const SEALED_KEY_FILE: Target = Target {
+    name: "sealed_key_file",
+    property: |input| whole(check_any_sealed_key_file(&mut Unstructured::new(input))),
+    memory: 1 << 20,
+    memory_a_byte: 16,
+};
+
+/// Copies of accounts: any bytes, a true one changed, and any content in its key file. What is taken over gets a key file of
+/// its own, whose passphrase takes 64 MiB to try.
+pub const ACCOUNT_EXPORT: Target = Target {
+    name: "account_export",
+    property: |input| whole(check_any_account_export(&mut Unstructured::new(input))),
+    memory: 80 << 20,
     memory_a_byte: 32,
 };
 

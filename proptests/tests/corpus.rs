@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use messageu_proptests::target::{
-    ALL, BUNDLE, CLASSIC_IMPORT, FILE_STREAM, FRAME_READER, KEY_FILES, MODERN_STORE, OPEN_ENVELOPE,
-    OPEN_INIT, OPEN_MSG, OPEN_OFFER, PARSE_MODERN_REQUEST, PARSE_MODERN_RESPONSE, PARSE_REQUEST,
-    PARSE_RESPONSE, RATCHET, SERVER_SESSION, Target,
+    ACCOUNT_EXPORT, ALL, BUNDLE, CLASSIC_IMPORT, FILE_STREAM, FRAME_READER, KEY_FILES, MODERN_CONNECTION,
+    MODERN_STORE, OPEN_ENVELOPE, OPEN_INIT, OPEN_MSG, OPEN_OFFER, PARSE_MODERN_REQUEST,
+    PARSE_MODERN_RESPONSE, PARSE_REQUEST, PARSE_RESPONSE, RATCHET, SEALED_KEY_FILE, SERVER_SESSION, Target,
 };
 
 /// One target at a time, since the allocator counts for all threads together.
@@ -121,6 +121,21 @@ fn ratchet() {
 #[test]
 fn file_stream() {
     try_all(&FILE_STREAM);
+}
+
+#[test]
+fn modern_connection() {
+    try_all(&MODERN_CONNECTION);
+}
+
+#[test]
+fn sealed_key_file() {
+    try_all(&SEALED_KEY_FILE);
+}
+
+#[test]
+fn account_export() {
+    try_all(&ACCOUNT_EXPORT);
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub enum CertificateError {
 }
 
 /// A certificate with its key, ready to be served with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Certificate {
     config: Arc<ServerConfig>,
     /// SHA-256 of the SubjectPublicKeyInfo: what clients know the server by.

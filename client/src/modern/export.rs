@@ -123,12 +123,14 @@ impl Account {
         }
         database.as_file().sync_all().at("write", database.path())?;
         let store = files.adopt(database, keys, passphrase)?;
-        store.write(|tx| {
+        let taken = store.write(|tx| {
             forget_sessions(tx)?;
             let mut own = known_own(tx)?;
             leap(&mut own.next);
             put_own(tx, &own)
-        })
+        });
+        // What cannot be read is no account, and is in the way of a copy that can.
+        taken.or_else(|error| files.remove().and(Err(error)))
     }
 }
 

@@ -127,6 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(rejection) => {
                     Metrics::count(&self.relay.metrics.rejected);
                     tracing::debug!(error = %rejection, "no request");
+                    // Nothing is heard any more, so that nobody has to wait for mail.
+                    self.session.ending.cancel();
                     self.settle().await?;
                     let refusal = Err(Refusal::new(ErrorCode::MALFORMED));
                     self.write(&encode_response(rejection.tag, &refusal)).await?;

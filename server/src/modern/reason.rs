@@ -68,7 +68,7 @@ impl Reason {
             Self::Malformed(_) => plain(ErrorCode::MALFORMED),
             Self::NotAuthenticated => plain(ErrorCode::NOT_AUTHENTICATED),
             // Erased on another connection.
-            Self::Store(ModernError::UnknownClient(id)) if *id == asker => {
+            Self::Store(ModernError::UnknownClient(id)) if *id == asker && asker != ClientId::NOBODY => {
                 plain(ErrorCode::NOT_AUTHENTICATED)
             }
             Self::UnknownClient | Self::Store(ModernError::UnknownClient(_)) => {

@@ -81,7 +81,7 @@ impl StateFiles {
     ) -> Result<Store> {
         database.persist(self.database()).map_err(|error| error.error).at("write", &self.database())?;
         StoreKeys::write(&self.key_file(), Some(passphrase), keys)?;
-        self.open(Some(passphrase))
+        self.open(Some(passphrase)).or_else(|error| self.remove().and(Err(error)))
     }
 
     /// Seals the keys of the store under another passphrase.

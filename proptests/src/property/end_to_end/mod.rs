@@ -10,7 +10,7 @@ mod msg;
 mod offer;
 mod ratchet;
 mod ratchet_model;
-mod users;
+pub(super) mod users;
 
 pub use bundle::{check_any_bundle, true_bundle};
 pub use file::{check_any_file, true_manifest};

@@ -24,9 +24,9 @@ pub(super) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 pub(super) const ONE_TIME_ID: OneTimeId = OneTimeId(7);
 
 /// A user with all that is theirs.
-pub(super) struct User {
-    pub(super) key: IdentityKey,
-    pub(super) bundle: OwnBundle,
+pub(in super::super) struct User {
+    pub(in super::super) key: IdentityKey,
+    pub(in super::super) bundle: OwnBundle,
     pub(super) one_time: DhSecret,
 }
 
@@ -42,7 +42,7 @@ impl User {
         Self { key, bundle, one_time: DhSecret::generate(&mut rng) }
     }
 
-    pub(super) fn identity(&self) -> &Identity {
+    pub(in super::super) fn identity(&self) -> &Identity {
         self.key.identity()
     }
 
@@ -66,23 +66,23 @@ impl User {
     }
 }
 
-pub(super) fn alice() -> &'static User {
+pub(in super::super) fn alice() -> &'static User {
     static USER: OnceLock<User> = OnceLock::new();
     USER.get_or_init(|| User::new("alice", 101))
 }
 
-pub(super) fn bob() -> &'static User {
+pub(in super::super) fn bob() -> &'static User {
     static USER: OnceLock<User> = OnceLock::new();
     USER.get_or_init(|| User::new("bob", 102))
 }
 
-pub(super) fn carol() -> &'static User {
+pub(in super::super) fn carol() -> &'static User {
     static USER: OnceLock<User> = OnceLock::new();
     USER.get_or_init(|| User::new("carol", 103))
 }
 
 /// The DER of a user's key.
-fn rsa_key(name: &str, which: &str) -> Vec<u8> {
+pub(in super::super) fn rsa_key(name: &str, which: &str) -> Vec<u8> {
     let keys: serde_json::Value =
         serde_json::from_str(include_str!("../../../../vectors/modern/keys.json")).expect("keys");
     let digits = keys[name][which].as_str().expect("a key").as_bytes();
