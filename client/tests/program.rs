@@ -337,6 +337,25 @@ fn the_menu_is_driven_by_a_script_and_ends_with_its_input() {
 }
 
 #[test]
+fn a_conversation_in_a_classic_dialect_is_said_to_be_unauthenticated_and_unverified() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path(), LOOPBACK);
+    let alice = User::registered("alice", &server.address, &[]);
+    let bob = User::registered("bob", &server.address, &[]);
+    alice.share_key(&bob);
+    let trust = "\"trust\":\"unauthenticated, unverified\"";
+    let said = |user: &User, arguments: &[&str]| {
+        let out = user.ok(&[&["--output", "json"], arguments].concat());
+        assert!(!out.is_empty() && out.lines().all(|line| line.contains(trust)), "{arguments:?}: {out}");
+    };
+    said(&alice, &["list"]);
+    said(&alice, &["send", "bob", "hello"]);
+    said(&bob, &["receive"]);
+    let run = alice.run_with(&["menu"], "0\n");
+    assert!(run.out.contains("(classic dialect: unauthenticated, unverified)"), "{run:?}");
+}
+
+#[test]
 fn the_menu_goes_on_after_a_refusal_and_says_it_classically() {
     let data = tempdir().unwrap();
     let server = Server::start(data.path(), LOOPBACK);

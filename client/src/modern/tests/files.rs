@@ -61,6 +61,25 @@ async fn a_file_of_any_size_arrives_whole_under_its_name() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_a_file_before_the_server_has_all_of_it() {
+    let world = World::new();
+    let (alice, bob) = world.pair().await;
+    alice.send("bob", "hi").await.unwrap();
+    bob.receives().await;
+    let path = write(&alice, "file", &content(9 * CHUNK));
+    let told = || world.hub.log.borrow().iter().filter(|(to, _)| *to == bob.id()).count();
+    let before = told();
+    // The last of the chunks is refused, or its answer is lost.
+    alice.link.fail(8, Fate::LostBefore);
+    send_file(&alice, "bob", &path).await.unwrap_err();
+    assert!((1..9).contains(&world.hub.chunks.borrow().len()), "another call was lost than one of a chunk");
+    assert_eq!(told(), before);
+    alice.link.heal();
+    send_file(&alice, "bob", &path).await.unwrap();
+    assert_eq!(told(), before + 1);
+}
+
+#[tokio::test]
 async fn a_file_never_takes_the_place_of_another() {
     let (alice, bob) = World::new().pair().await;
     for text in ["first", "second"] {
