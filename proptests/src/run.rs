@@ -16,7 +16,8 @@ const SHRINKING: u32 = 30_000;
 /// When the property does not hold, with the smallest value found for which it does not, or when a variable is no number.
 #[track_caller]
 pub fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value)) {
-    let times = std::env::var("MESSAGEU_TEST_TIMES").map_or(1, |times| times.parse().expect("how many times as many"));
+    let times = std::env::var("MESSAGEU_TEST_TIMES")
+        .map_or(1, |times| times.parse().expect("how many times as many"));
     let is_set = std::env::var_os("PROPTEST_CASES").is_some();
     let cases = if is_set { Config::default().cases } else { cases.saturating_mul(times) };
     let config = Config {
