@@ -88,7 +88,7 @@ fn check_refused(file: &[u8]) {
 /// Whether a copy is taken over. What is refused is so by name, and leaves no account; what is taken opens.
 fn is_taken(file: &[u8]) -> bool {
     let dir = tempfile::tempdir().expect("a directory");
-    let (from, profile) = (dir.path().join("copy"), Profile::at(&dir.path().join("profile")));
+    let (from, profile) = (dir.path().join("copy"), Profile::at(dir.path().join("profile")));
     fs::write(&from, file).expect("a file");
     match Account::import(&profile, &from, &passphrase()) {
         Ok(()) => {
@@ -131,7 +131,7 @@ fn true_copy() -> &'static TrueCopy {
             Ok(NewKeys { identity, wrapping })
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let profile = Profile::at(&dir.path().join("profile"));
+        let profile = Profile::at(dir.path().join("profile"));
         let account = runtime.block_on(Account::prepare(&profile, None, who, settings, keys));
         let account = account.expect("an account");
         account.registered().expect("a sound store");

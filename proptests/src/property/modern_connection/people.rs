@@ -106,7 +106,7 @@ pub(super) fn is_signed_by_both(succession: &Succession, old: &Person, new: &Per
 fn give_way(old: &Person, new: &Person) -> Succession {
     let none = Signature([0; 384]);
     let mut signed =
-        Succession { bundle: new.bundles[0].clone(), issued: ISSUED, by_old: none.clone(), by_new: none };
+        Succession { bundle: new.bundles[0].clone(), issued: ISSUED, by_old: none, by_new: none };
     let fields = signed.rotation(old.fingerprint, new.fingerprint).encode();
     signed.by_old = old.sign(Context::ROTATION, &fields);
     signed.by_new = new.sign(Context::SUCCESSION, &fields);
