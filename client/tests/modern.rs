@@ -376,3 +376,54 @@ fn a_server_that_is_not_the_pinned_one_fails_the_self_test() {
     assert_eq!(run.code, Some(7), "{run:?}");
     assert!(run.out.starts_with("FAIL 3: the server shows the key that is pinned"), "{run:?}");
 }
+
+#[test]
+fn a_file_that_cannot_be_kept_is_listed_and_given_up_on_demand() {
+    let server = Modern::start();
+    let (alice, bob) = server.pair();
+    fs::write(alice.path("photo"), [7; 100_000]).unwrap();
+    alice.ok(&["send-file", "bob", alice.path("photo").to_str().unwrap()]);
+    // Where the files should go, there is no directory.
+    fs::write(bob.path("downloads"), b"").unwrap();
+    let run = bob.run(&["receive"]);
+    assert!(
+        run.err.contains("photo stays with the server") && run.err.contains("messageu discard"),
+        "{run:?}"
+    );
+    let waiting = json(&bob.ok(&["--output", "json", "inbox"]));
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(
+        [&waiting[0]["event"], &waiting[0]["from"], &waiting[0]["file_name"]],
+        ["waiting", "alice", "photo"]
+    );
+    assert_eq!([waiting[0]["size"].as_u64(), waiting[0]["fetched"].as_u64()], [Some(100_000), Some(0)]);
+    assert_eq!(bob.run(&["discard", "alice"]).code, Some(2));
+    assert!(bob.ok(&["inbox"]).contains("alice  photo, 100000 bytes"));
+    assert_eq!(bob.ok(&["discard", "alice", "--yes"]), "gave up 1 from alice\n");
+    assert_eq!(bob.ok(&["inbox"]), "");
+    assert!(!bob.run(&["discard", "alice", "--yes"]).err.is_empty());
+    let run = bob.run(&["receive"]);
+    assert!(!run.err.contains("photo"), "{run:?}");
+    assert!(bob.ok(&["history", "alice"]).contains("the file photo cannot be had any more"));
+}
+
+#[test]
+fn a_history_tells_what_has_arrived_unless_the_other_side_keeps_it_to_itself() {
+    let server = Modern::start();
+    let (alice, bob) = server.pair();
+    alice.ok(&["send", "bob", "hello"]);
+    bob.ok(&["receive"]);
+    bob.ok(&["send", "alice", "hello yourself"]);
+    alice.ok(&["receive"]);
+    for (text, options) in [("first", &["--no-receipts", "receive"][..]), ("second", &["receive"])] {
+        alice.ok(&["send", "bob", text]);
+        bob.ok(options);
+        alice.run(&["receive"]);
+    }
+    assert_eq!(
+        alice.ok(&["history", "bob"]),
+        "you: hello\nbob: hello yourself\nyou: first\nyou (arrived): second\n"
+    );
+    let last = json(&alice.ok(&["--output", "json", "history", "bob"])).pop().unwrap();
+    assert_eq!(last["delivery"], "arrived");
+}

@@ -63,15 +63,18 @@ pub struct Settings {
     pub downloads: PathBuf,
     /// Whether nothing of what is said now goes into the history.
     pub is_ephemeral: bool,
+    /// Whether contacts are told that their messages have come.
+    pub sends_receipts: bool,
     /// The time.
     pub clock: Clock,
 }
 
 impl Settings {
-    /// With this directory for files, a history, and the system's clock.
+    /// With this directory for files, a history, receipts, and the system's clock.
     #[must_use]
     pub fn new(downloads: impl Into<PathBuf>) -> Self {
-        Self { downloads: downloads.into(), is_ephemeral: false, clock: Arc::new(SystemTime::now) }
+        let clock = Arc::new(SystemTime::now);
+        Self { downloads: downloads.into(), is_ephemeral: false, sends_receipts: true, clock }
     }
 }
 

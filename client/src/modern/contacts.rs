@@ -180,7 +180,7 @@ impl Account {
                     "somebody may stand between you. Scan the code on their own screen again; if it stays different, `messageu block` them and tell them another way",
                 ));
             }
-            peer.trust = Trust::Verified;
+            (peer.trust, peer.is_accepted) = (Trust::Verified, true);
             put_peer(tx, &peer)?;
             Ok(Contact::of(&peer))
         })
@@ -201,7 +201,8 @@ impl Account {
             None => peer,
         };
         self.store.write(|tx| {
-            let peer = Peer { is_blocked: false, ..tx.find::<Peer>(&peer.id.0.0)?.unwrap_or(peer) };
+            let peer = tx.find::<Peer>(&peer.id.0.0)?.unwrap_or(peer);
+            let peer = Peer { is_blocked: false, is_accepted: true, ..peer };
             put_peer(tx, &peer)?;
             if let Some(offer) = tx.find::<PeerOffer>(&peer.id.0.0)? {
                 tx.put(&peer.id.0.0, &PeerOffer { is_approved: true, ..offer })?;
@@ -343,6 +344,7 @@ pub(super) fn new_peer(identity: &Identity) -> Peer {
         fingerprint: Stored(identity.fingerprint()),
         trust: Trust::Unverified,
         is_blocked: false,
+        is_accepted: false,
         claimed_by: None,
         epoch: None,
         active: None,

@@ -105,6 +105,7 @@ impl Account {
                 Err(error) => unfetched.push(Unfetched { name, error }),
             }
         }
+        self.send_receipts(server).await?;
         Ok(unfetched)
     }
 
@@ -242,7 +243,7 @@ impl Account {
     ) -> Result<()> {
         let dir = &self.settings.downloads;
         create_private_dir(dir)?;
-        let part_path = dir.join(format!("messageu-{}-{}.part", self.id(), manifest.file_id));
+        let part_path = self.part_path(&manifest);
         let (file_id, size) = (manifest.file_id, manifest.size);
         let about = about(download.from.0, file_id);
         if let Some(path) = &download.path {
@@ -265,6 +266,11 @@ impl Account {
         let path = self.put_in_place(&about, download.clone(), &part_path, &manifest.name)?;
         progress(size.bytes(), size.bytes());
         self.finish_download(server, &download, &manifest, &path).await
+    }
+
+    /// Where a file is while it is not whole.
+    pub(super) fn part_path(&self, manifest: &Manifest) -> PathBuf {
+        self.settings.downloads.join(format!("messageu-{}-{}.part", self.id(), manifest.file_id))
     }
 
     /// Fetches what is missing into the `.part` file. `None` if the file cannot be had any more.
@@ -408,7 +414,11 @@ impl Account {
         forget_tags(tx, about)?;
         let Download { from, message_id, sent_ms, .. } = *download;
         show(tx, Unshown { from: Some(from), message_id: Some(message_id), sent_ms, event: what.clone() })?;
-        match tx.find::<Peer>(&from.0.0)? {
+        let peer = tx.find::<Peer>(&from.0.0)?;
+        if let (Some(peer), StoredEvent::File { .. }) = (&peer, &what) {
+            self.owe_receipt(tx, peer, message_id.0)?;
+        }
+        match peer {
             Some(peer) if !download.is_ephemeral => {
                 let said = Said { message_id, is_ours: false, sent_ms, what, delivery: Delivery::Done };
                 tx.append(&peer.thread.0.0, &said).map(drop)
@@ -468,7 +478,7 @@ fn digest(tags: &Sha256) -> DigestField {
 }
 
 /// Bytes of the first chunks of a file.
-fn bytes_of(size: FileSize, chunks: u32) -> u64 {
+pub(super) fn bytes_of(size: FileSize, chunks: u32) -> u64 {
     const CHUNK: u64 = 64 * 1024;
     size.bytes().min(u64::from(chunks).saturating_mul(CHUNK))
 }
@@ -478,7 +488,7 @@ fn forget_upload(tx: &Tx<'_>, upload: &Upload) -> Result<()> {
     forget_tags(tx, &upload.file_id.0.0)
 }
 
-fn forget_tags(tx: &Tx<'_>, about: &[u8]) -> Result<()> {
+pub(super) fn forget_tags(tx: &Tx<'_>, about: &[u8]) -> Result<()> {
     for (number, _) in tx.list::<ChunkTags>(about, usize::MAX)? {
         tx.erase_number::<ChunkTags>(about, number)?;
     }
@@ -494,7 +504,7 @@ fn file_name(path: &Path) -> Result<FileName> {
 }
 
 /// Opens a `.part` file for this process alone.
-fn open_part(path: &Path) -> Result<File> {
+pub(super) fn open_part(path: &Path) -> Result<File> {
     let mut options = File::options();
     let part = options
         .create(true)

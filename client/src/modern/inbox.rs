@@ -103,8 +103,9 @@ impl Account {
         Ok(true)
     }
 
-    /// Does what follows from what has come: asks for names, answers offers, sees to our keys, and sends what all that put
-    /// into the outbox. A cursor that has left something behind begins anew, for it may open by now.
+    /// Does what follows from what has come: asks for names, answers offers, sees to our keys, tells contacts what has come
+    /// of theirs, and sends what all that put into the outbox. A cursor that has left something behind begins anew, for it
+    /// may open by now.
     ///
     /// # Errors
     /// See [`ErrorKind`], the first of several; what is not done is done the next time.
@@ -113,8 +114,9 @@ impl Account {
         let names = self.confirm_names(server).await;
         let offers = self.answer_offers(server).await;
         let keys = self.refresh_keys(server).await;
+        let receipts = self.queue_receipts().map(drop);
         let sent = self.flush(server).await.map(drop);
-        names.and(offers).and(keys).and(sent)
+        names.and(offers).and(keys).and(receipts).and(sent)
     }
 
     /// Deals with envelopes, as far as they open; says of each what became of it.
@@ -292,7 +294,8 @@ impl Account {
             BodyType::KEY_ANSWER => {
                 return self.tell(tx, &peer, StoredEvent::Answered).map(|()| Opened::Done);
             }
-            BodyType::DUMMY | BodyType::RECEIPT => return Ok(Opened::Done),
+            BodyType::RECEIPT => return self.take_receipt(tx, &peer, &frame.body).map(|()| Opened::Done),
+            BodyType::DUMMY => return Ok(Opened::Done),
             BodyType(body_type) => StoredEvent::Unknown { body_type },
         };
         if self.is_said_already(tx, &peer, frame.message_id)? {
@@ -300,6 +303,9 @@ impl Account {
         }
         let (from, message_id, sent_ms) = (Some(peer.id), Stored(frame.message_id), frame.sent.0);
         show(tx, Unshown { from, message_id: Some(message_id), sent_ms, event: what.clone() })?;
+        if frame.body_type == BodyType::TEXT {
+            self.owe_receipt(tx, &peer, frame.message_id)?;
+        }
         if !self.settings.is_ephemeral {
             let said = Said { message_id, is_ours: false, sent_ms, what, delivery: Delivery::Done };
             tx.append(&peer.thread.0.0, &said)?;

@@ -12,12 +12,14 @@ mod export;
 mod files;
 mod inbox;
 mod outbox;
+mod receipts;
 pub mod self_test;
 mod server;
 mod sessions;
 mod state;
 mod succession;
 mod tls;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -32,3 +34,4 @@ pub use outbox::{Flushed, Queued, Why};
 pub use server::{CallError, Server};
 pub use state::Passphrase;
 pub use state::records::{Delivery, Trust};
+pub use waiting::WaitingFile;

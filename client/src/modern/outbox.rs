@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 use super::account::{Account, crypto, known_own, put_own, random_id};
 use super::contacts::{Contact, Designation, Met, Status, find_peer, known_peer, put_peer};
 use super::server::{CallError, Server};
-use super::sessions;
 use super::state::records::{Delivery, OwnOffer, Peer, PeerOffer, Said, StoredEvent, Unsent};
 use super::state::{Secret, Stored, Tx};
+use super::{receipts, sessions};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The list of what is to be sent.
@@ -197,7 +197,10 @@ impl Account {
                         moved = true;
                     } else {
                         self.store.write(|tx| settle(tx, number, &unsent, Delivery::Failed))?;
-                        flushed.failed.push((contact, Why::Refused(error)));
+                        // That nobody was told what has come is no failure to say something.
+                        if unsent.body_type != BodyType::RECEIPT.0 {
+                            flushed.failed.push((contact, Why::Refused(error)));
+                        }
                     }
                 }
             }
@@ -320,6 +323,9 @@ impl Account {
         said: Option<StoredEvent>,
     ) -> Result<Queued> {
         let (message_id, sent) = (random_id(), self.now_ms());
+        if matches!(body_type, BodyType::TEXT | BodyType::FILE) {
+            receipts::accept(tx, peer)?;
+        }
         let history = match said.filter(|_| !self.settings.is_ephemeral) {
             Some(what) => {
                 let said = Said {
@@ -329,7 +335,9 @@ impl Account {
                     what,
                     delivery: Delivery::Queued,
                 };
-                Some((peer.thread, tx.append(&peer.thread.0.0, &said)?))
+                let number = tx.append(&peer.thread.0.0, &said)?;
+                receipts::expect_receipt(tx, peer, message_id, number)?;
+                Some((peer.thread, number))
             }
             None => None,
         };
@@ -395,8 +403,11 @@ fn settle(tx: &Tx<'_>, number: u64, unsent: &Unsent, delivery: Delivery) -> Resu
     tx.erase_number::<Unsent>(OUTBOX, number)?;
     let Some((thread, at)) = unsent.history else { return Ok(()) };
     match tx.find_number::<Said>(&thread.0.0, at)? {
-        Some(said) => tx.put_number(&thread.0.0, at, &Said { delivery, ..said }),
-        None => Ok(()),
+        // Whoever has it may have said so before the server did.
+        Some(said) if said.delivery != Delivery::Arrived => {
+            tx.put_number(&thread.0.0, at, &Said { delivery, ..said })
+        }
+        _ => Ok(()),
     }
 }
 

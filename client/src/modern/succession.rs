@@ -213,6 +213,7 @@ impl Account {
             is_blocked: old.is_blocked || known.as_ref().is_some_and(|known| known.is_blocked),
             // Whoever has stolen the old key can sign for another one, too.
             trust: Trust::Unverified,
+            is_accepted: old.is_accepted,
             ..known.unwrap_or_else(|| new_peer(new))
         };
         let mut archived: Vec<_> = old.archived.iter().copied().chain(old.active).collect();

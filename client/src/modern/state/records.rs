@@ -38,6 +38,8 @@ kinds! {
     15 ChunkTags;
     16 PeerOffer;
     17 Server;
+    18 OwedReceipt;
+    19 Unacknowledged;
 }
 
 /// Who we are, and the next numbers of what we make. There is one.
@@ -144,6 +146,9 @@ pub(crate) struct Peer {
     pub(crate) trust: Trust,
     #[serde(default)]
     pub(crate) is_blocked: bool,
+    /// Whether the user has written to them, approved or verified them.
+    #[serde(default)]
+    pub(crate) is_accepted: bool,
     /// Who the server says has the name now, without a succession that the pinned identity signed.
     #[serde(default)]
     pub(crate) claimed_by: Option<Stored<ClientId>>,
@@ -263,6 +268,8 @@ pub enum Delivery {
     Queued,
     /// With the server, or with us.
     Done,
+    /// With whom it is for: they have said so.
+    Arrived,
     /// Given up: the server will not take it.
     Failed,
 }
@@ -317,6 +324,19 @@ pub(crate) struct PeerOffer {
     pub(crate) envelope: Secret,
     /// Whether it may be answered without asking the user.
     pub(crate) is_approved: bool,
+}
+
+/// A message that its sender is to be told has come: a list for each contact.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OwedReceipt {
+    pub(crate) message_id: Stored<EnvelopeId>,
+}
+
+/// A message of ours that its recipient has not said has come; by the contact and the message's number.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Unacknowledged {
+    /// Its number in the history with the contact.
+    pub(crate) number: u64,
 }
 
 /// The server that knows us. There is one.

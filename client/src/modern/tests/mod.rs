@@ -5,7 +5,9 @@ mod delivery;
 mod files;
 mod hub;
 mod keys;
+mod receipts;
 mod trust;
+mod waiting;
 
 use std::rc::Rc;
 use std::sync::Arc;

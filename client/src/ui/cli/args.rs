@@ -93,6 +93,9 @@ pub(crate) struct Global {
     /// Keep nothing of what is sent and received now in the history
     #[arg(long, global = true, env = "MESSAGEU_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
     ephemeral: bool,
+    /// Tell nobody that their messages have come (version 3)
+    #[arg(long, global = true, env = "MESSAGEU_NO_RECEIPTS", value_parser = clap::builder::FalseyValueParser::new())]
+    no_receipts: bool,
     /// How results are written: for people, or as one JSON object a line
     #[arg(long, global = true, env = "MESSAGEU_OUTPUT", value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
@@ -164,7 +167,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         count: Option<u32>,
     },
-    /// Show what stays in the inbox: messages that do not open, or for which there was no room
+    /// Show what stays in the inbox: messages that do not open, or files for which there was no room
     Inbox,
     /// Give up what stays in the inbox from a user, unseen
     Discard {
@@ -279,7 +282,11 @@ impl Global {
 
     /// What version 3 alone is told.
     pub(crate) fn choices(&self) -> Choices {
-        Choices { passphrase_file: self.passphrase_file.clone(), is_ephemeral: self.ephemeral }
+        Choices {
+            passphrase_file: self.passphrase_file.clone(),
+            is_ephemeral: self.ephemeral,
+            has_no_receipts: self.no_receipts,
+        }
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -419,7 +426,8 @@ fn after_long_help() -> String {
          of receive, all: the same, from, from_id, message_id, sent_ms\n    \
          text: text; file: path, size; file_lost: file_name; missing: messages\n    \
          new_contact, answered, offer, unreadable, other_keys; rotated: before; changed: to; unknown: type\n  \
-         message (of history): the same, kind (as of receive, with its fields), ours, delivery (done, queued, failed)\n  \
+         message (of history): the same, kind (as of receive, with its fields), ours, delivery (done, arrived, queued, failed)\n  \
+         waiting (of inbox): the same, from, from_id, message_id, sent_ms, file_name, size, fetched, why (new, no_room); discarded: the same, from, messages\n  \
          identity_rotated: id, before, code; account_erased: name; exported: path; imported: name, id; passphrase_changed: protected\n\n\
          Conversations in the classic dialects are {LEGACY_BANNER}.",
         exit_codes()

@@ -221,6 +221,8 @@ impl Call {
             Command::Approve { name } => modern.approve(&name).await,
             Command::Block { name } => modern.block(&name).await,
             Command::History { name, count } => modern.history(&name, count).await,
+            Command::Inbox => modern.inbox().await,
+            Command::Discard { name, yes } => modern.discard(&name, yes).await,
             Command::RotateIdentity { yes } => modern.rotate_identity(yes).await,
             Command::EraseAccount { yes } => modern.erase_account(yes).await,
             Command::Export { file } => modern.export(&file).await,
@@ -236,12 +238,6 @@ impl Call {
             }
             Command::SendKey { .. } => {
                 classic_alone("send-key", "`messageu approve NAME` answers who asks for a session")
-            }
-            Command::Inbox => {
-                classic_alone("inbox", "`messageu receive` shows all; `messageu history NAME` again")
-            }
-            Command::Discard { .. } => {
-                classic_alone("discard", "`messageu block NAME` drops what comes of a user")
             }
             Command::DeleteAccount { .. } => {
                 classic_alone("delete-account", "it is `messageu erase-account`")

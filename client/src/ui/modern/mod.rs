@@ -18,7 +18,10 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use self::open::passphrase_in;
-use self::render::{arrival_hint, arrival_json, arrival_text, contact_json, message_json, message_text};
+use self::render::{
+    arrival_hint, arrival_json, arrival_text, contact_json, message_json, message_text, waiting_json,
+    waiting_text,
+};
 use super::cli::valid_name;
 use super::input::{Input, Line};
 use super::output::Output;
@@ -40,6 +43,8 @@ pub(crate) struct Choices {
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Whether nothing goes into the history.
     pub(crate) is_ephemeral: bool,
+    /// Whether nobody is told that their messages have come.
+    pub(crate) has_no_receipts: bool,
 }
 
 /// A call of the program in version 3.
@@ -310,6 +315,32 @@ impl Modern<'_> {
         })
     }
 
+    /// Shows what stays with the server.
+    pub(crate) async fn inbox(self) -> Result<()> {
+        let waiting = self.open().await?.waiting()?;
+        if waiting.is_empty() {
+            self.output.note("no file stays with the server; `messageu receive` shows all else");
+        }
+        waiting.iter().try_for_each(|file| self.output.result(&waiting_text(file), &waiting_json(file)))
+    }
+
+    /// Gives up what stays with the server from a contact.
+    pub(crate) async fn discard(self, name: &str, yes: bool) -> Result<()> {
+        let (account, who) = (self.open().await?, name.parse::<Designation>()?);
+        let waiting = account.waiting_from(&who)?;
+        let count = waiting.len();
+        if !yes {
+            let what = format!("this would give up what is not all here: {count} from {name}");
+            return Err(Error::new(ErrorKind::Usage, what).hint("--yes does it"));
+        }
+        let connection = self.authenticated(&account).await?;
+        let count = account.discard(&connection, &who).await?;
+        let contact = account.contact(&who)?;
+        let mut object = contact_json("discarded", &contact);
+        render::extend(&mut object, json!({ "from": contact.to_string(), "messages": count }));
+        self.output.result(&format!("gave up {count} from {contact}"), &object)
+    }
+
     pub(crate) async fn rotate_identity(self, yes: bool) -> Result<()> {
         let account = self.open_as_it_is().await?;
         if !yes {
@@ -426,6 +457,8 @@ impl Modern<'_> {
         let mut progress = |done, total| bars.update(done, total);
         for unfetched in account.fetch_files(connection, &mut progress).await? {
             self.output.note(&format!("note: {} stays with the server: {}", unfetched.name, unfetched.error));
+            self.output
+                .note("hint: `messageu inbox` shows what stays, and `messageu discard NAME` gives it up");
         }
         Ok(())
     }

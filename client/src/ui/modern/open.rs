@@ -7,7 +7,7 @@ use messageu_client::modern::{Account, Connection, Passphrase, Patience, Setting
 use messageu_client::{Address, Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use super::{Modern, first_line};
+use super::{Choices, Modern, first_line};
 use crate::ui::input::secret_line;
 
 /// The variable with the passphrase.
@@ -54,7 +54,8 @@ impl Modern<'_> {
             self.options.downloads.clone().unwrap_or_else(|| self.profile.dir().join("downloads"));
         // So that the path that is shown leads there from anywhere.
         let downloads = std::path::absolute(&downloads).unwrap_or(downloads);
-        Settings { is_ephemeral: self.choices.is_ephemeral, ..Settings::new(downloads) }
+        let Choices { is_ephemeral, has_no_receipts, .. } = *self.choices;
+        Settings { is_ephemeral, sends_receipts: !has_no_receipts, ..Settings::new(downloads) }
     }
 
     /// The server: what is said on the command line, what the account remembers, or what the profile's file says. A pin that

@@ -1,6 +1,6 @@
 //! What version 3 has to tell, as text and as JSON.
 
-use messageu_client::modern::{Arrival, Contact, Delivery, Event, Message, Status};
+use messageu_client::modern::{Arrival, Contact, Delivery, Event, Message, Status, WaitingFile};
 use messageu_client::{Error, ErrorKind, Result};
 use messageu_envelope::legacy::legacy_text;
 use qrcode::QrCode;
@@ -64,6 +64,7 @@ pub(super) fn message_text(contact: &Contact, message: &Message) -> String {
     let state = match message.delivery {
         Delivery::Queued => " (not sent yet)",
         Delivery::Failed => " (not taken)",
+        Delivery::Arrived => " (arrived)",
         Delivery::Done => "",
     };
     format!("{who}{state}: {}", event_text(&message.event))
@@ -75,6 +76,7 @@ pub(super) fn message_json(contact: &Contact, message: &Message) -> Value {
         Delivery::Queued => "queued",
         Delivery::Failed => "failed",
         Delivery::Done => "done",
+        Delivery::Arrived => "arrived",
     };
     let mut object = contact_json("message", contact);
     extend(
@@ -85,6 +87,30 @@ pub(super) fn message_json(contact: &Contact, message: &Message) -> Value {
         }),
     );
     extend(&mut object, own);
+    object
+}
+
+/// A file that stays with the server.
+pub(super) fn waiting_text(file: &WaitingFile) -> String {
+    let from = file.from.as_ref().map_or_else(|| file.from_id.to_string(), ToString::to_string);
+    let why = if file.has_room { "" } else { ": no room for it here" };
+    let WaitingFile { name, size, fetched, .. } = file;
+    format!("{from}  {name}, {size} bytes, {fetched} of them here, the rest with the server{why}")
+}
+
+pub(super) fn waiting_json(file: &WaitingFile) -> Value {
+    let mut object = match &file.from {
+        Some(from) => contact_json("waiting", from),
+        None => json!({ "event": "waiting" }),
+    };
+    extend(
+        &mut object,
+        json!({
+            "from": file.from.as_ref().map(ToString::to_string), "from_id": file.from_id.to_string(),
+            "message_id": file.message_id.to_string(), "sent_ms": file.sent.0, "file_name": file.name,
+            "size": file.size, "fetched": file.fetched, "why": if file.has_room { "new" } else { "no_room" },
+        }),
+    );
     object
 }
 
