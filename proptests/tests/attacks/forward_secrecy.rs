@@ -36,6 +36,8 @@ impl Talk {
         sender.send(NAMES[1 - from], &text).await.unwrap();
         let shown = receiver.receives().await;
         assert_eq!(shown.last().unwrap(), &format!("{}: {text}", NAMES[from]));
+        // And hears that it has come: nothing is on its way, which a thief could read.
+        sender.receives().await;
         self.said.push(text);
     }
 
