@@ -45,10 +45,13 @@ fn each_fault_is_found() {
                 scope.spawn(move || {
                     let cases: Vec<_> = ids.iter().map(|id| cases::named(id).unwrap()).collect();
                     let dialect = if *fault == Fault::DeletesAnybody { "d" } else { "e" };
-                    let report = attempt(*fault, &cases, dialect, 15);
-                    let is_failure = |verdict: &Verdict| matches!(verdict, Verdict::Failed { .. });
-                    assert_eq!(report.faults(), 0, "{fault:?}: {}", human::summary(&report));
-                    (*fault, report.count(is_failure) > 0)
+                    // On a machine that is busy with other tests, what is early or at once may come late or in turn.
+                    let found = (0..5).any(|_| {
+                        let report = attempt(*fault, &cases, dialect, 15);
+                        assert_eq!(report.faults(), 0, "{fault:?}: {}", human::summary(&report));
+                        report.count(|verdict| matches!(verdict, Verdict::Failed { .. })) > 0
+                    });
+                    (*fault, found)
                 })
             })
             .collect();
