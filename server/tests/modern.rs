@@ -285,6 +285,31 @@ fn a_server_that_stops_answers_the_pulls_that_wait() {
     assert!(server.wait().success());
 }
 
+#[test]
+fn what_cannot_be_read_is_refused_at_once_though_a_pull_waits() {
+    let World { data: _data, server: _server, mut b, bob, .. } = world();
+    let tag = b.begin(pull(0, Duration::from_secs(600)));
+    b.hello();
+    let hello = messageu_wire::modern::operation::hello::Request;
+    let mut other_version = encode_request(bob.id(), Tag(77), &hello.into());
+    other_version[16] = 4;
+    b.say(&other_version);
+    // The pull is answered with what there is, then the refusal comes, and the end.
+    assert!(b.answer(tag).is_ok());
+    let refusal = b.next().unwrap();
+    assert_eq!((refusal.tag, refusal.answer.unwrap_err().error), (Tag(77), ErrorCode::MALFORMED));
+    assert!(b.next().is_none());
+}
+
+#[test]
+fn nobody_has_no_keys_for_nobody() {
+    let World { data: _data, server, .. } = world();
+    let mut nobody = Modern::connect(server.addresses[0]);
+    nobody.id = ClientId::NOBODY;
+    let request = fetch_keys::Request { client_id: ClientId::NOBODY };
+    assert_eq!(nobody.error(request), ErrorCode::UNKNOWN_CLIENT);
+}
+
 trait HelloAndWait {
     fn hello_and_wait(&mut self, tag: messageu_wire::modern::field::Tag, then: impl FnOnce());
 }
