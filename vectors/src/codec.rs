@@ -1,13 +1,12 @@
 //! Single frames and structures, good and faulty, and what a reader has to make of each: the files in `codec/`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Hex;
 use crate::fields::{RequestFields, ResponseFields};
+use crate::{Hex, read_folder};
 
 /// The vectors of one dialect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -178,17 +177,8 @@ pub enum Connection {
 /// When a file is not as README.md describes it.
 #[must_use]
 pub fn codec_files() -> Vec<CodecFile> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("codec");
-    let mut files: Vec<CodecFile> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let text = std::fs::read(&path).unwrap();
-            serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        })
-        .collect();
+    let mut files: Vec<CodecFile> = read_folder("codec");
     files.sort_by(|one, other| one.dialect.cmp(&other.dialect));
-    assert!(!files.is_empty());
     files
 }
 

@@ -18,11 +18,12 @@ mod reading;
 mod translate;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use messageu_wire::dialect::{Dialect, Pin, Profile};
 use messageu_wire::operations::Operation;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{RequestFields, ResponseFields};
@@ -72,18 +73,21 @@ pub struct Exchange {
 /// When a file is not as README.md describes it.
 #[must_use]
 pub fn recordings() -> Vec<Recording> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recorded");
-    let mut recordings: Vec<Recording> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let text = std::fs::read(&path).unwrap();
-            serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        })
-        .collect();
+    let mut recordings: Vec<Recording> = read_folder("recorded");
     recordings.sort_by(|a, b| a.program.cmp(&b.program));
-    assert!(!recordings.is_empty());
     recordings
+}
+
+/// What all files of a folder have, which are one at least.
+fn read_folder<T: DeserializeOwned>(name: &str) -> Vec<T> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let read = |path: PathBuf| {
+        let text = std::fs::read(&path).unwrap();
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let files: Vec<T> = std::fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap().path())).collect();
+    assert!(!files.is_empty());
+    files
 }
 
 impl Recording {
