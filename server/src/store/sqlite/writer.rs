@@ -78,9 +78,6 @@ pub(super) fn configure(connection: &Connection, log: u64, options: Options) -> 
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    /// Held from asking for room until the request is queued: whoever asks first is first, also where there is room again
-    /// while somebody is about to hear of it.
-    turn: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
     touched: Arc<Touched>,
     reusable: Arc<AtomicU64>,
@@ -131,8 +128,7 @@ impl Writer {
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || work.run())?;
         let room = usize::try_from(ROOM).unwrap_or(usize::MAX);
         let running = Mutex::new(Some(Running { requests, thread }));
-        let (turn, room) = (tokio::sync::Mutex::default(), Arc::new(Semaphore::new(room)));
-        Ok(Self { turn, room, touched, reusable, metrics, running })
+        Ok(Self { room: Arc::new(Semaphore::new(room)), touched, reusable, metrics, running })
     }
 
     /// Makes a change that is on disk when this returns. `cost` is how many bytes the request holds.
@@ -160,12 +156,9 @@ impl Writer {
         work: impl FnMut(&mut Changes<'_>) -> Result<T, Failure<E>> + Send + 'static,
     ) -> Result<T, E> {
         let units = u32::try_from(1 + cost / ROOM_UNIT).unwrap_or(ROOM).min(ROOM);
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        {
-            let _turn = self.turn.lock().await;
-            let room = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| closed())?;
-            self.queue(Box::new(Task { work, durable, outcome: None, reply, _room: Some(room) }))?;
-        }
+        self.queue(Box::new(Task { work, durable, outcome: None, reply, _room: Some(room) }))?;
         answer.await.map_err(|_| closed())?
     }
 
